@@ -127,3 +127,28 @@ function editDistance(a: string, b: string): number {
   }
   return previous[b.length] ?? 0
 }
+
+/** Why a run is told to stop. */
+export type AbortCause = 'time-limit' | 'deadline' | 'cancelled' | 'shutdown' | 'lease-lost'
+
+/** The reason of `ctx.signal`. Codes: `TIME_LIMIT`, `DEADLINE`, `CANCELLED`, `SHUTDOWN`, `LEASE_LOST`. */
+export class AbortedError extends TroupeError {
+  readonly why: AbortCause
+
+  constructor(why: AbortCause, message: string) {
+    super(why.toUpperCase().replace('-', '_'), message)
+    this.why = why
+  }
+}
+
+/** An error as it crosses the wire, without its stack. */
+export function toFailure(error: Error): Failure {
+  const { code } = error as { code?: unknown }
+  const issues = error instanceof TroupeError ? error.data['issues'] : undefined
+  return {
+    name: error.name,
+    message: error.message,
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(Array.isArray(issues) ? { issues: issues as NonNullable<Failure['issues']> } : {}),
+  }
+}

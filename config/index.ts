@@ -1,0 +1,7 @@
+/** What the rest of Troupe uses of its configuration. */
+export { findProject, loadConfig, type Loaded, type LoadOptions } from './load.ts'
+export { importFile } from './importFile.ts'
+export { envName, flagName, flagOptions } from './names.ts'
+export { redact } from './redact.ts'
+export { defineConfig, resolveConfig, type ResolveOptions } from './resolve.ts'
+export type { Config, ConfigInput } from './schema.ts'

@@ -1,0 +1,251 @@
+/**
+ * Actors as people define them: a name, and the messages that it accepts with a handler for each.
+ *
+ * The types of payload and result flow from here to `send`, `ask` and the handler. How: `P` is inferred from the schemas
+ * (so that a handler's payload is typed by its schema) while `M` is inferred from the whole literal (so that results are
+ * the handlers' own). Both from one argument, which is why `messages` has an intersection as its type.
+ */
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+
+import { checkName, LANES, type Lane } from './broker/subjects.ts'
+import type { Context } from './context.ts'
+import { ActorError, ConfigError, describe, didYouMean } from './errors.ts'
+import type { ResultOf } from './outcome.ts'
+import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
+import { parseDuration, type Duration } from './time/duration.ts'
+
+/** A message's options and handler. */
+export interface MessageOptions<Payload, Result> {
+  /** Any Standard Schema (zod, valibot, arktype): checked before the handler runs, and before sending where it is known. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- what goes into a schema is inferred elsewhere (InputOf)
+  payload?: StandardSchemaV1<any, Payload>
+  /** Longest run of one attempt. After it `ctx.signal` aborts and the attempt has failed. Default: the actor's, else 5 minutes. */
+  timeLimit?: Duration
+  /** When a failed attempt is tried again. Default: the actor's. */
+  retry?: RetryOptions | false
+  /** One line for people; shown in the actor's NATS micro service. */
+  description?: string
+  handle(payload: Payload, ctx: Context): Result
+}
+
+/** The short form: the handler alone. A method's type, so that the payload may be annotated. */
+type ShortForm = { handle(payload: unknown, ctx: Context): unknown }['handle']
+type MessageInput<Payload> = ShortForm | MessageOptions<Payload, unknown>
+
+export interface ActorOptions {
+  /** Messages that one worker runs at once. Default 10. */
+  concurrency?: number
+  /** Default 5 attempts, backoff from 1 s, doubled, to 10 minutes. */
+  retry?: RetryOptions | false
+  /** Longest run of one attempt of any of its messages. Default 5 minutes. */
+  timeLimit?: Duration
+  /** The lanes that the mailbox has. Default all three. */
+  lanes?: readonly Lane[]
+  /** Most messages that run at once in all workers together. Default none. With it lanes have no priority (DESIGN section 4). */
+  limit?: number
+  /** How long a worker owns a message without a heartbeat. Default 30 s; heartbeats come three times in it. */
+  lease?: Duration
+  /** A bounded mailbox refuses messages beyond these with `MAILBOX_FULL`. Default: no bound. */
+  mailbox?: { maxMessages?: number; maxBytes?: number; dedupeWindow?: Duration }
+  /** One line for people. */
+  description?: string
+}
+
+/** A message that can be sent: `mailer.welcome`. */
+export interface MessageRef<Input, Result> {
+  readonly actor: string
+  readonly message: string
+  /** The definition that it comes from; absent in an `actorRef`. */
+  readonly spec: ActorSpec | undefined
+  /** The handler itself, for plain unit tests. Throws `ActorError` `NO_CODE` where only a reference is held. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- a handler takes what its schema makes of the input
+  handle(payload: any, ctx: Context): Result
+  /** The message with its payload, for schedules and lists. */
+  with(payload: Input): BoundMessage<Input, Result>
+}
+
+export interface BoundMessage<Input = unknown, Result = unknown> {
+  readonly ref: MessageRef<Input, Result>
+  readonly payload: Input
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- inference only
+type InputOf<M> = M extends { payload: StandardSchemaV1<infer I, any> } ? I : PayloadOf<M>
+// oxlint-disable-next-line typescript/no-explicit-any -- inference only
+type PayloadOf<M> = M extends (payload: infer P, ...rest: any[]) => any
+  ? P
+  : // oxlint-disable-next-line typescript/no-explicit-any -- inference only
+    M extends { handle(payload: infer P, ...rest: any[]): any }
+    ? P
+    : never
+// oxlint-disable-next-line typescript/no-explicit-any -- inference only
+type ReturnOf<M> = M extends (...args: any[]) => infer R ? R : M extends { handle(...args: any[]): infer R } ? R : never
+
+/** What `defineActor` returns: each message under its name. */
+export type Actor<Messages> = { readonly [SPEC]: ActorSpec } & {
+  readonly [K in keyof Messages]: MessageRef<InputOf<Messages[K]>, ReturnOf<Messages[K]>>
+}
+// oxlint-disable-next-line typescript/no-explicit-any -- any actor
+export type AnyActor = { readonly [SPEC]: ActorSpec } & Record<string, any>
+
+/** What `send` takes and what the outcome is, from a message reference. */
+export type ResultOfRef<Ref> = Ref extends MessageRef<never, infer R> ? ResultOf<R> : never
+
+/** An actor's definition, checked and with its defaults: what the runtime works with. */
+export interface ActorSpec {
+  readonly name: string
+  readonly concurrency: number | undefined
+  readonly lanes: readonly Lane[]
+  readonly limit: number | undefined
+  readonly leaseMs: number | undefined
+  readonly maxMessages: number | undefined
+  readonly maxBytes: number | undefined
+  readonly dedupeWindowMs: number | undefined
+  readonly description: string | undefined
+  readonly messages: ReadonlyMap<string, MessageSpec>
+}
+
+export interface MessageSpec {
+  readonly name: string
+  readonly schema: StandardSchemaV1 | undefined
+  readonly timeLimitMs: number | undefined
+  readonly retry: RetryRule
+  readonly description: string | undefined
+  readonly handle: (payload: unknown, ctx: Context) => unknown
+}
+
+const SPEC = Symbol.for('troupe.actor')
+const ACTOR_KEYS = ['concurrency', 'retry', 'timeLimit', 'lanes', 'limit', 'lease', 'mailbox', 'description', 'messages']
+const MESSAGE_KEYS = ['payload', 'timeLimit', 'retry', 'description', 'handle']
+const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
+
+/** Defines an actor. Throws `ConfigError` (`INVALID_NAME`, `INVALID_OPTION`) with what was expected and what came. */
+export function defineActor<const Name extends string, P, M>(
+  name: Name,
+  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M },
+): Actor<M> {
+  const spec = actorSpec(checkName(name, 'actor'), options as ActorOptions & { messages: Record<string, unknown> })
+  const refs = [...spec.messages.values()].map((message) => [message.name, messageRef(name, message.name, spec)] as const)
+  // Without a prototype, since a message may be called `constructor`.
+  return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
+}
+
+/**
+ * A reference for senders that don't hold the actor's code: `actorRef<typeof import('./mailer.ts').mailer>('mailer')`.
+ * Payloads are not checked against the schema before they leave; the worker does that.
+ */
+export function actorRef<A = Record<string, MessageRef<unknown, unknown>>>(name: string): A {
+  checkName(name, 'actor')
+  const refs = new Map<string, MessageRef<unknown, unknown>>()
+  return new Proxy(Object.create(null), {
+    get(_target, key) {
+      // `then` is asked of everything that is awaited.
+      if (typeof key === 'symbol' || key === 'then') return undefined
+      const ref = refs.get(key) ?? messageRef(name, checkName(key, 'message'), undefined)
+      refs.set(key, ref)
+      return ref
+    },
+  }) as A
+}
+
+/** The definition behind an actor. Throws `ConfigError` `NOT_AN_ACTOR`. */
+export function specOf(actor: unknown): ActorSpec {
+  if (isActor(actor)) return actor[SPEC]
+  throw new ConfigError('NOT_AN_ACTOR', `expected an actor made by defineActor(…), got: ${describe(actor)}`)
+}
+
+export function isActor(value: unknown): value is AnyActor {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, SPEC)
+}
+
+function messageRef(actor: string, message: string, spec: ActorSpec | undefined): MessageRef<unknown, unknown> {
+  const ref: MessageRef<unknown, unknown> = {
+    actor,
+    message,
+    spec,
+    handle(payload, ctx) {
+      const found = spec?.messages.get(message)
+      if (found !== undefined) return found.handle(payload, ctx)
+      throw new ActorError('NO_CODE', `expected the code of ${actor}.${message}, but only a reference (actorRef) is held here`)
+    },
+    with: (payload) => ({ ref, payload }),
+  }
+  return Object.freeze(ref)
+}
+
+function actorSpec(name: string, options: ActorOptions & { messages: Record<string, unknown> }): ActorSpec {
+  if (typeof options !== 'object' || options === null) throw invalid(name, 'options with messages', options)
+  checkKeys(options, ACTOR_KEYS, name)
+  const { messages, mailbox = {}, lanes = LANES } = options
+  checkKeys(mailbox, MAILBOX_KEYS, `${name}.mailbox`)
+  if (typeof messages !== 'object' || messages === null || Object.keys(messages).length === 0) {
+    throw invalid(`${name}.messages`, 'at least one message with a handler', messages)
+  }
+  if (!Array.isArray(lanes) || lanes.length === 0 || lanes.some((lane) => !LANES.includes(lane as Lane))) {
+    throw invalid(`${name}.lanes`, `a list of ${LANES.join(', ')}`, lanes)
+  }
+  const entries = Object.entries(messages).map(([key, input]) => [key, messageSpec(name, key, input, options)] as const)
+  return {
+    name,
+    concurrency: count(options.concurrency, `${name}.concurrency`),
+    lanes: LANES.filter((lane) => lanes.includes(lane)),
+    limit: count(options.limit, `${name}.limit`),
+    leaseMs: positive(options.lease, `${name}.lease`),
+    maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
+    maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
+    dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
+    description: options.description,
+    messages: new Map(entries),
+  }
+}
+
+function messageSpec(actor: string, key: string, input: unknown, defaults: ActorOptions): MessageSpec {
+  const name = checkName(key, 'message')
+  const path = `${actor}.${name}`
+  const options = typeof input === 'function' ? { handle: input as MessageSpec['handle'] } : input
+  if (typeof options !== 'object' || options === null) throw invalid(path, 'a handler, or options with a handler', input)
+  checkKeys(options, MESSAGE_KEYS, path)
+  const { payload, timeLimit, retry, description, handle } = options as Partial<MessageOptions<unknown, unknown>>
+  if (typeof handle !== 'function') throw invalid(`${path}.handle`, 'a function (payload, ctx)', handle)
+  if (payload !== undefined && !isSchema(payload)) {
+    throw invalid(`${path}.payload`, 'a Standard Schema (zod 3.24+, valibot 1, arktype 2, …)', payload)
+  }
+  const actorRetry = resolveRetry(defaults.retry, DEFAULT_RETRY, `${actor}.retry`)
+  return {
+    name,
+    schema: payload,
+    timeLimitMs: positive(timeLimit ?? defaults.timeLimit, `${path}.timeLimit`),
+    retry: resolveRetry(retry, actorRetry, `${path}.retry`),
+    description,
+    handle: handle.bind(options),
+  }
+}
+
+function isSchema(value: unknown): boolean {
+  // arktype's schemas are functions.
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
+}
+
+function checkKeys(options: object, keys: readonly string[], name: string): void {
+  for (const key of Object.keys(options)) {
+    if (keys.includes(key)) continue
+    const text = `expected the options of ${name} to be among ${keys.join(', ')}, got: ${describe(key)}${didYouMean(key, keys)}`
+    throw new ConfigError('INVALID_OPTION', text, { data: { name, key } })
+  }
+}
+
+function count(value: number | undefined, name: string): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= 1)) return value
+  throw invalid(name, 'a whole number from 1', value)
+}
+
+function positive(value: Duration | undefined, name: string): number | undefined {
+  if (value === undefined) return undefined
+  const ms = parseDuration(value, name)
+  if (ms < 1) throw invalid(name, 'a duration above 0', value)
+  return ms
+}
+
+function invalid(name: string, expected: string, got: unknown): ConfigError {
+  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, { data: { name } })
+}

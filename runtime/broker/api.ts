@@ -1,0 +1,195 @@
+/**
+ * JetStream's request API (`$JS.API.…`) over the shared reply inbox, with its errors told apart by what they mean for us.
+ *
+ * Reads that decide something go to the stream's leader (`STREAM.MSG.GET`), never to a follower's direct get.
+ */
+import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from '@nats-io/jetstream'
+import type { Msg } from '@nats-io/transport-node'
+
+import { BrokerError } from '../errors.ts'
+import { HeaderBlock } from './headers.ts'
+import { NO_RESPONDERS, type Replies } from './replies.ts'
+
+/** What an error of JetStream means for the caller. */
+export type Refusal =
+  /** Nobody answered, no leader, not ready: wait and repeat, never drop. */
+  | 'away'
+  /** The stream, consumer or message does not exist. */
+  | 'gone'
+  /** A compare-and-set lost. */
+  | 'conflict'
+  /** A bound of the stream is reached (discard new). */
+  | 'full'
+  /** It exists with other settings. */
+  | 'differs'
+  /** Everything else: this request will never be taken as it is. */
+  | 'refused'
+
+/** JetStream's answer that it would not do what was asked. `errCode` is the server's own (ADR-7). */
+export class JetStreamError extends BrokerError {
+  readonly refusal: Refusal
+  readonly errCode: number
+
+  constructor(refusal: Refusal, errCode: number, text: string, subject: string) {
+    super(`JETSTREAM_${refusal.toUpperCase()}`, `NATS refused ${subject}: ${text} (${errCode})`, { data: { subject, errCode } })
+    this.refusal = refusal
+    this.errCode = errCode
+  }
+}
+
+/** A message read from a stream. */
+export interface Stored {
+  readonly stream: string
+  readonly subject: string
+  readonly sequence: number
+  readonly headers: HeaderBlock
+  readonly data: Uint8Array
+  /** When it was stored, epoch ms by the server's clock. */
+  readonly storedAt: number
+}
+
+interface ApiError {
+  readonly code: number
+  readonly err_code?: number
+  readonly description?: string
+}
+
+/** The server's error codes that we act on (nats-server `server/errors.json`). */
+const BY_CODE: Readonly<Record<number, Refusal>> = {
+  10059: 'gone', // stream not found
+  10014: 'gone', // consumer not found
+  10037: 'gone', // no message found
+  10071: 'conflict', // wrong last sequence: {seq}
+  10164: 'conflict', // wrong last sequence
+  10058: 'differs', // stream name already in use with a different configuration
+  10148: 'differs', // consumer already exists
+  10105: 'differs', // consumer name already in use
+  10008: 'away', // JetStream system temporarily unavailable
+  10009: 'away', // peer remap failed: no leader
+  10023: 'away', // insufficient resources
+  10039: 'refused', // JetStream not enabled for account
+  10076: 'refused', // JetStream not enabled
+}
+
+export function toJetStreamError(error: ApiError, subject: string): JetStreamError {
+  const errCode = error.err_code ?? error.code
+  const text = error.description ?? 'no reason given'
+  return new JetStreamError(BY_CODE[errCode] ?? byText(error.code, text), errCode, text, subject)
+}
+
+function byText(code: number, text: string): Refusal {
+  if (/maximum (messages|bytes)|message size exceeds|per subject/i.test(text)) return /size/i.test(text) ? 'refused' : 'full'
+  if (/no space|store (is )?closed|no leader|temporarily|unavailable|timeout|not current|stalled|in progress/i.test(text)) return 'away'
+  return code === 503 || code === 504 ? 'away' : 'refused'
+}
+
+export class JetStreamApi {
+  readonly #replies: Replies
+  readonly #prefix: string
+
+  constructor(replies: Replies, domain: string | undefined) {
+    this.#replies = replies
+    this.#prefix = domain === undefined ? '$JS.API' : `$JS.${domain}.API`
+  }
+
+  /** Where a pull request for this consumer goes. */
+  nextSubject(stream: string, consumer: string): string {
+    return `${this.#prefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`
+  }
+
+  createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+    return this.call(`STREAM.CREATE.${config.name}`, config)
+  }
+  updateStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
+    return this.call(`STREAM.UPDATE.${config.name}`, config)
+  }
+  deleteStream(stream: string): Promise<unknown> {
+    return this.call(`STREAM.DELETE.${stream}`)
+  }
+  streamInfo(stream: string, options?: { subjects_filter?: string; offset?: number }): Promise<StreamInfo & { ts: string }> {
+    return this.call(`STREAM.INFO.${stream}`, options)
+  }
+  putConsumer(stream: string, config: Partial<ConsumerConfig> & { name: string }): Promise<ConsumerInfo> {
+    return this.call(`CONSUMER.CREATE.${stream}.${config.name}`, { stream_name: stream, config })
+  }
+  consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo & { ts: string }> {
+    return this.call(`CONSUMER.INFO.${stream}.${consumer}`)
+  }
+  deleteConsumer(stream: string, consumer: string): Promise<unknown> {
+    return this.call(`CONSUMER.DELETE.${stream}.${consumer}`)
+  }
+  /** Removes one exact subject (or with `keep` all but the newest of it). Never call it with a wildcard: see LIMITS, schedules. */
+  async purge(stream: string, filter: string): Promise<number> {
+    return (await this.call<{ purged: number }>(`STREAM.PURGE.${stream}`, { filter })).purged
+  }
+
+  /** Deletes one message; false where it is gone already. */
+  async deleteMessage(stream: string, sequence: number): Promise<boolean> {
+    try {
+      await this.call(`STREAM.MSG.DELETE.${stream}`, { seq: sequence, no_erase: true })
+      return true
+    } catch (error) {
+      // The server says "stream store EOF" (10057) for a sequence that it has not, or has no more.
+      if (error instanceof JetStreamError && (error.errCode === 10057 || error.refusal === 'gone')) return false
+      throw error
+    }
+  }
+
+  /** The leader's message: the last of a subject, one by its sequence, or the next of a subject from a sequence on. */
+  async readMessage(
+    stream: string,
+    which: { last_by_subj: string } | { seq: number } | { next_by_subj: string; seq: number },
+  ): Promise<Stored | undefined> {
+    try {
+      const { message } = await this.call<{ message: StoredWire }>(`STREAM.MSG.GET.${stream}`, which)
+      return storedMessage(stream, message)
+    } catch (error) {
+      if (error instanceof JetStreamError && error.refusal === 'gone' && error.errCode === 10037) return undefined
+      throw error
+    }
+  }
+
+  /** Any call by its name below `$JS.API`. Throws `JetStreamError`; `away` is repeated for the request timeout first. */
+  async call<T>(name: string, body?: unknown): Promise<T> {
+    const subject = `${this.#prefix}.${name}`
+    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
+    const reply = await this.#replies.ask(subject, payload)
+    const answer = readAnswer(reply, subject) as T & { error?: ApiError }
+    if (answer.error) throw toJetStreamError(answer.error, subject)
+    return answer
+  }
+}
+
+interface StoredWire {
+  readonly subject: string
+  readonly seq: number
+  readonly hdrs?: string
+  readonly data?: string
+  readonly time: string
+}
+
+function storedMessage(stream: string, wire: StoredWire): Stored {
+  return {
+    stream,
+    subject: wire.subject,
+    sequence: wire.seq,
+    headers: wire.hdrs === undefined ? HeaderBlock.none : HeaderBlock.decode(Buffer.from(wire.hdrs, 'base64')),
+    data: wire.data === undefined ? new Uint8Array(0) : Buffer.from(wire.data, 'base64'),
+    storedAt: Date.parse(wire.time),
+  }
+}
+
+/** An answer's JSON; nobody there and no JSON are errors in the same form as the server's own. */
+export function readAnswer(reply: Msg, subject: string): unknown {
+  const { data } = reply
+  if (data.length === 0) {
+    const code = reply.headers?.code ?? 0
+    const description = String(code) === NO_RESPONDERS ? 'nobody answers: is JetStream on, and may this user use it?' : 'an empty answer'
+    return { error: { code: code || 500, err_code: code, description } satisfies ApiError }
+  }
+  try {
+    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString())
+  } catch {
+    return { error: { code: 500, err_code: 0, description: `an answer that is no JSON on ${subject}` } satisfies ApiError }
+  }
+}

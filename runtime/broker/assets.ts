@@ -1,0 +1,253 @@
+/**
+ * The streams and consumers of DESIGN section 4: what they are set to, and how they come to be.
+ *
+ * Whoever comes first creates an asset; creating it again with the same settings does nothing. Where it exists with other
+ * settings, both values are in the error or, if changing them loses nothing, it is updated. Nothing is ever narrowed: a
+ * bound that is smaller than what exists, or another kind of stream, is reported and left to the operator.
+ */
+import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream'
+
+import type { ActorSpec } from '../actor.ts'
+import { BrokerError } from '../errors.ts'
+import { JetStreamError, type JetStreamApi } from './api.ts'
+import type { Lane, Subjects } from './subjects.ts'
+
+/** Settings of the assets that come from the configuration. Milliseconds. */
+export interface AssetSettings {
+  readonly replicas: number
+  /** Whether assets may be created and updated; else they must exist. */
+  readonly manage: boolean
+  readonly leaseMs: number
+  readonly dedupeWindowMs: number
+  readonly keepDeadMs: number
+  readonly keepCancelsMs: number
+}
+
+type Stream = Partial<StreamConfig> & { name: string }
+type Consumer = Partial<ConsumerConfig> & { name: string }
+
+/** One place in a mailbox that messages are pulled from. */
+export interface Queue {
+  readonly lane: Lane | 'all' | 'later'
+  readonly stream: string
+  readonly consumer: string
+}
+
+/** The largest share of a dedupe window in which a repeat is surely recognised. */
+export const SAFE_SHARE_OF_WINDOW = 0.8
+/** Timers park and release under keys of their own in this window: a redelivery comes within a lease. */
+export const TIMER_WINDOW_MS = 120_000
+
+const nanos = (ms: number): number => ms * 1_000_000
+
+export class Assets {
+  readonly #api: JetStreamApi
+  readonly #subjects: Subjects
+  readonly settings: AssetSettings
+  readonly #ensured = new Map<string, Promise<void>>()
+
+  constructor(api: JetStreamApi, subjects: Subjects, settings: AssetSettings) {
+    this.#api = api
+    this.#subjects = subjects
+    this.settings = settings
+  }
+
+  leaseMs(spec: ActorSpec): number {
+    return spec.leaseMs ?? this.settings.leaseMs
+  }
+  dedupeWindowMs(spec: ActorSpec): number {
+    return spec.dedupeWindowMs ?? this.settings.dedupeWindowMs
+  }
+
+  /** The mailbox's stream alone: what a sender needs. */
+  mailbox(spec: ActorSpec): Promise<void> {
+    return this.#once(`mailbox ${spec.name}`, () => this.#ensureStream(this.#mailboxStream(spec)))
+  }
+
+  /** Everything that a worker of the actor needs; returns the queues to pull from, highest lane first. */
+  async worker(spec: ActorSpec): Promise<{ lanes: Queue[]; later: Queue; due: { stream: string; consumer: string } }> {
+    await this.mailbox(spec)
+    await this.shared()
+    const stream = this.#subjects.mailboxStream(spec.name)
+    const timer = this.#subjects.timerStream(spec.name)
+    await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
+    const lanes = this.#lanes(spec, stream)
+    const later: Queue = { lane: 'later', stream, consumer: 'later' }
+    await Promise.all([
+      ...lanes.map((queue) => this.#ensureConsumer(stream, this.#laneConsumer(spec, queue))),
+      this.#ensureConsumer(stream, this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec))),
+      this.#ensureConsumer(timer, this.#consumer('due', [`${this.#subjects.namespace}.timer.due.${spec.name}.>`], this.leaseMs(spec))),
+    ])
+    return { lanes, later, due: { stream: timer, consumer: 'due' } }
+  }
+
+  /** The streams that all actors share. */
+  shared(): Promise<void> {
+    return this.#once('shared', async () => {
+      await Promise.all(this.#sharedStreams().map((stream) => this.#ensureStream(stream)))
+    })
+  }
+
+  /** Forgets what was seen to exist: somebody deleted an asset. */
+  forget(): void {
+    this.#ensured.clear()
+  }
+
+  #once(key: string, ensure: () => Promise<void>): Promise<void> {
+    const known = this.#ensured.get(key)
+    if (known !== undefined) return known
+    const ensured = ensure()
+    this.#ensured.set(key, ensured)
+    ensured.catch(() => this.#ensured.delete(key))
+    return ensured
+  }
+
+  #lanes(spec: ActorSpec, stream: string): Queue[] {
+    if (spec.limit !== undefined) return [{ lane: 'all', stream, consumer: 'all' }]
+    return spec.lanes.map((lane) => ({ lane, stream, consumer: lane }))
+  }
+
+  #laneConsumer(spec: ActorSpec, { lane }: Queue): Consumer {
+    const lease = this.leaseMs(spec)
+    if (lane === 'all') {
+      const filters = spec.lanes.map((name) => this.#subjects.lane(spec.name, name))
+      return { ...this.#consumer('all', filters, lease), max_ack_pending: spec.limit ?? -1 }
+    }
+    return this.#consumer(lane, [this.#subjects.lane(spec.name, lane as Lane)], lease)
+  }
+
+  #consumer(name: string, filters: string[], leaseMs: number): Consumer {
+    const filter = filters.length === 1 ? { filter_subject: filters[0] ?? '' } : { filter_subjects: filters }
+    return {
+      name,
+      durable_name: name,
+      ...filter,
+      ack_policy: 'explicit',
+      deliver_policy: 'all',
+      ack_wait: nanos(leaseMs),
+      // The runtime counts attempts and crashes itself, and knows how many it may hold.
+      max_deliver: -1,
+      max_ack_pending: -1,
+      max_waiting: 4096,
+      num_replicas: this.settings.replicas,
+    } as Consumer
+  }
+
+  #mailboxStream(spec: ActorSpec): Stream {
+    const lanes = spec.lanes.map((lane) => this.#subjects.lane(spec.name, lane))
+    return {
+      ...this.#stream(this.#subjects.mailboxStream(spec.name), [...lanes, this.#subjects.wildcard('later', spec.name)]),
+      description: `Troupe: the mailbox of actor ${spec.name}`,
+      retention: 'workqueue',
+      discard: 'new',
+      max_msgs: spec.maxMessages ?? -1,
+      max_bytes: spec.maxBytes ?? -1,
+      duplicate_window: nanos(this.dedupeWindowMs(spec)),
+      allow_direct: true,
+    } as Stream
+  }
+
+  #timerStream(spec: ActorSpec): Stream {
+    return {
+      ...this.#stream(this.#subjects.timerStream(spec.name), [`${this.#subjects.namespace}.timer.*.${spec.name}.>`]),
+      description: `Troupe: delayed messages and retries of actor ${spec.name}`,
+      retention: 'workqueue',
+      duplicate_window: nanos(TIMER_WINDOW_MS),
+      allow_msg_schedules: true,
+      // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
+      allow_rollup_hdrs: true,
+    } as Stream
+  }
+
+  #sharedStreams(): Stream[] {
+    const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
+    const limits = (name: string, kind: string, description: string): Stream =>
+      ({
+        ...this.#stream(name, [this.#subjects.wildcard(kind)]),
+        description: `Troupe: ${description}`,
+        retention: 'limits',
+        allow_direct: true,
+      }) as Stream
+    return [
+      { ...limits(deadStream, 'dead', 'dead letters'), max_age: nanos(this.settings.keepDeadMs) },
+      { ...limits(resultStream, 'result', 'kept results'), max_msgs_per_subject: 1 },
+      { ...limits(cancelStream, 'cancel', 'cancels'), max_age: nanos(this.settings.keepCancelsMs) },
+      { ...limits(markStream, 'mark', 'runs that were begun after a redelivery'), max_msgs_per_subject: 1, max_age: nanos(MARKS_AGE_MS) },
+    ]
+  }
+
+  #stream(name: string, subjects: string[]): Stream {
+    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true } as Stream
+  }
+
+  async #ensureStream(wanted: Stream): Promise<void> {
+    if (!this.settings.manage) return this.#checkStream(wanted)
+    try {
+      await this.#api.createStream(wanted)
+    } catch (error) {
+      if (!(error instanceof JetStreamError) || error.refusal !== 'differs') throw error
+      await this.#reconcileStream(wanted)
+    }
+  }
+
+  async #reconcileStream(wanted: Stream): Promise<void> {
+    const { config } = await this.#api.streamInfo(wanted.name)
+    const differences = differencesOf(wanted, config)
+    const unsafe = differences.filter(({ key, want, have }) => !isSafe(key, want, have))
+    if (unsafe.length > 0) throw differs(wanted.name, unsafe)
+    if (differences.length > 0) await this.#api.updateStream({ ...config, ...wanted })
+  }
+
+  async #checkStream(wanted: Stream): Promise<void> {
+    const { config } = await this.#api.streamInfo(wanted.name).catch((error: unknown) => {
+      if (!(error instanceof JetStreamError) || error.refusal !== 'gone') throw error
+      const text = `expected stream ${wanted.name} to exist, since nats.manage is off, but it does not. Run "troupe deploy" as an operator.`
+      throw new BrokerError('MISSING_ASSET', text, { cause: error, data: { stream: wanted.name } })
+    })
+    const differences = differencesOf(wanted, config)
+    if (differences.length > 0) throw differs(wanted.name, differences)
+  }
+
+  async #ensureConsumer(stream: string, wanted: Consumer): Promise<void> {
+    if (!this.settings.manage) return void (await this.#api.consumerInfo(stream, wanted.name))
+    // Without an action the server creates it or updates what may be updated; the rest it refuses with its reason.
+    await this.#api.putConsumer(stream, wanted)
+  }
+}
+
+/** A run that was marked and never ended is forgotten after this: its message is long gone. */
+const MARKS_AGE_MS = 30 * 86_400_000
+
+interface Difference {
+  readonly key: string
+  readonly want: unknown
+  readonly have: unknown
+}
+
+function differencesOf(wanted: Stream, existing: StreamConfig): Difference[] {
+  return Object.entries(wanted)
+    .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
+    .filter(({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)))
+}
+
+/** The server leaves out what is at its default. */
+function isDefault(want: unknown): boolean {
+  return want === false || want === 0 || want === '' || want === -1
+}
+
+/** Changes that lose nothing: a bound that grows or goes, more subjects, a longer window or age, other texts. */
+function isSafe(key: string, want: unknown, have: unknown): boolean {
+  if (key === 'max_msgs' || key === 'max_bytes') return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
+  if (key === 'max_age') return want === 0 || (have !== 0 && Number(want) >= Number(have))
+  if (key === 'subjects') return (have as string[]).every((subject) => (want as string[]).includes(subject))
+  if (key === 'duplicate_window') return Number(want) >= Number(have)
+  return ['description', 'num_replicas', 'allow_direct', 'allow_msg_ttl', 'metadata'].includes(key)
+}
+
+function differs(stream: string, differences: readonly Difference[]): BrokerError {
+  const list = differences.map(({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`)
+  const text =
+    `stream ${stream} exists with other settings: ${list.join('; ')}. Give the actor's definition (or troupe.config) the ` +
+    `settings that exist, or change the stream with "nats stream edit ${stream}": narrowing it could lose messages.`
+  return new BrokerError('DIFFERENT_SETTINGS', text, { data: { stream, differences } })
+}

@@ -1,0 +1,282 @@
+/**
+ * One connection to NATS, and what everybody above needs to know of its state.
+ *
+ * Owns: dialling, the typed errors of a connection that can't be made, the words "connected" and "disconnected".
+ * Does not own: repeating what was lost with a connection (replies.ts, mailbox.ts do, told by `onConnected`).
+ *
+ * The client library throws away what was published while it had no connection (it clears its buffer at each dial), so
+ * nothing may be published then: `connected` says so, and whoever publishes keeps its own list and repeats it.
+ */
+import { readFile } from 'node:fs/promises'
+
+import {
+  connect as dial,
+  credsAuthenticator,
+  jwtAuthenticator,
+  nkeyAuthenticator,
+  type ConnectionOptions,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+  type Msg,
+} from '@nats-io/transport-node'
+
+import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+
+/** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
+export interface NatsSettings {
+  readonly servers: readonly string[]
+  readonly name?: string | undefined
+  readonly credentials?: string | undefined
+  readonly nkey?: string | undefined
+  readonly jwt?: string | undefined
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  readonly token?: string | undefined
+  readonly tls?: TlsSettings | undefined
+  readonly domain?: string | undefined
+  readonly inboxPrefix?: string | undefined
+  readonly connectTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly pingIntervalMs: number
+}
+
+export interface TlsSettings {
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly serverName?: string | undefined
+  readonly handshakeFirst?: boolean | undefined
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/** A problem that the server reported outside any request: a refused subject, a slow consumer. */
+export type ProblemListener = (problem: Error) => void
+
+/** The oldest server that has everything that Troupe uses (DESIGN section 4). */
+export const MINIMUM_SERVER = '2.14.0'
+const NO_BYTES = new Uint8Array(0)
+
+export class Connection {
+  readonly #nc: NatsConnection
+  readonly settings: NatsSettings
+  #connected = true
+  #closing = false
+  readonly #connectedListeners = new Set<() => void>()
+  readonly #disconnectedListeners = new Set<() => void>()
+  readonly #problemListeners = new Set<ProblemListener>()
+
+  private constructor(nc: NatsConnection, settings: NatsSettings) {
+    this.#nc = nc
+    this.settings = settings
+    void this.#follow()
+  }
+
+  /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
+  static async open(settings: NatsSettings): Promise<Connection> {
+    const nc = await dial(await dialOptions(settings)).catch((error: unknown) => {
+      throw dialError(toError(error), settings)
+    })
+    const connection = new Connection(nc, settings)
+    try {
+      connection.#checkServer()
+    } catch (error) {
+      await connection.close()
+      throw error
+    }
+    return connection
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+  get closed(): boolean {
+    return this.#closing
+  }
+  /** Largest message, headers included, that the server takes: bytes. */
+  get maxPayload(): number {
+    return this.#nc.info?.max_payload ?? 1_048_576
+  }
+  get serverVersion(): string {
+    return this.#nc.info?.version ?? 'unknown'
+  }
+  /** Where it is connected, without credentials. */
+  get server(): string {
+    return this.#nc.getServer()
+  }
+  /** The client library's own connection, for handlers and services that need it. */
+  get raw(): NatsConnection {
+    return this.#nc
+  }
+
+  /** Publishes bytes with an encoded block of headers (headers.ts). The caller has seen to `connected` and to the size. */
+  publish(subject: string, payload: Uint8Array | undefined, headers?: Uint8Array, reply?: string): void {
+    const options: { headers?: MsgHdrs; reply?: string } = {}
+    // The library calls nothing but encode() on headers when it publishes: bytes made once spare its map of lists.
+    if (headers) options.headers = { encode: () => headers } as unknown as MsgHdrs
+    if (reply !== undefined) options.reply = reply
+    this.#nc.publish(subject, payload ?? NO_BYTES, options)
+  }
+
+  /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */
+  subscribe(subject: string, callback: (msg: Msg) => void, queue?: string): Subscription {
+    return this.#nc.subscribe(subject, {
+      ...(queue === undefined ? {} : { queue }),
+      callback: (error, msg) => (error ? this.#problem(error) : callback(msg)),
+    })
+  }
+
+  flush(): Promise<void> {
+    return this.#nc.flush()
+  }
+
+  /** Called after each reconnect; returns what takes the listener away. */
+  onConnected(listener: () => void): () => void {
+    return listen(this.#connectedListeners, listener)
+  }
+  onDisconnected(listener: () => void): () => void {
+    return listen(this.#disconnectedListeners, listener)
+  }
+  onProblem(listener: ProblemListener): () => void {
+    return listen(this.#problemListeners, listener)
+  }
+
+  /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
+  async reconnect(): Promise<void> {
+    await this.#nc.reconnect()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return
+    this.#closing = true
+    if (this.#connected) await this.#nc.flush().catch(() => {})
+    await this.#nc.close()
+  }
+
+  async #follow(): Promise<void> {
+    for await (const status of this.#nc.status()) {
+      if (status.type === 'disconnect') this.#change(false, this.#disconnectedListeners)
+      else if (status.type === 'reconnect') this.#change(true, this.#connectedListeners)
+      else if (status.type === 'error') this.#problem(status.error)
+    }
+    this.#change(false, this.#disconnectedListeners)
+  }
+
+  #change(connected: boolean, listeners: Set<() => void>): void {
+    if (this.#connected === connected) return
+    this.#connected = connected
+    for (const listener of listeners) listener()
+  }
+
+  #problem(error: Error): void {
+    for (const listener of this.#problemListeners) listener(error)
+  }
+
+  #checkServer(): void {
+    const { version, jetstream } = { jetstream: false, ...this.#nc.info }
+    if (compareVersions(this.serverVersion, MINIMUM_SERVER) < 0) {
+      throw new BrokerError(
+        'SERVER_TOO_OLD',
+        `expected nats-server ${MINIMUM_SERVER} or later at ${this.server}, got: ${version}. Upgrade the server, or leave ` +
+          `"servers" out and Troupe starts its own.`,
+        { data: { version, minimum: MINIMUM_SERVER } },
+      )
+    }
+    // Without a domain the server itself says whether it has JetStream; a leaf node of a domain reaches it elsewhere.
+    if (!jetstream && this.settings.domain === undefined) {
+      throw new BrokerError(
+        'NO_JETSTREAM',
+        `expected JetStream at ${this.server}, but it is off. Start nats-server with -js, or with a "jetstream" block in its configuration.`,
+      )
+    }
+  }
+}
+
+function listen<L>(listeners: Set<L>, listener: L): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+/** Negative, zero or positive; only the numbers count, so that a pre-release of a version is that version. */
+export function compareVersions(a: string, b: string): number {
+  const numbers = (version: string): number[] => (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
+  const [left, right] = [numbers(a), numbers(b)]
+  for (let part = 0; part < 3; part++) {
+    const difference = (left[part] ?? 0) - (right[part] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+async function dialOptions(settings: NatsSettings): Promise<ConnectionOptions> {
+  const { tls } = settings
+  return {
+    servers: [...settings.servers],
+    name: settings.name ?? 'troupe',
+    // An error's trace is built for every request otherwise: half of the client's time (LIMITS.md).
+    noAsyncTraces: true,
+    timeout: settings.connectTimeoutMs,
+    maxReconnectAttempts: -1,
+    // Named workers come back fast, but not all in one millisecond.
+    reconnectTimeWait: 200,
+    reconnectJitter: 300,
+    pingInterval: settings.pingIntervalMs,
+    maxPingOut: 2,
+    ignoreAuthErrorAbort: true,
+    ...(settings.inboxPrefix === undefined ? {} : { inboxPrefix: settings.inboxPrefix }),
+    ...(settings.user === undefined ? {} : { user: settings.user, pass: settings.password ?? '' }),
+    ...(settings.token === undefined ? {} : { token: settings.token }),
+    ...(await authenticator(settings)),
+    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
+  }
+}
+
+function tlsOptions(tls: TlsSettings): NonNullable<ConnectionOptions['tls']> {
+  return {
+    ...(tls.ca === undefined ? {} : { caFile: tls.ca }),
+    ...(tls.cert === undefined ? {} : { certFile: tls.cert }),
+    ...(tls.key === undefined ? {} : { keyFile: tls.key }),
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized }),
+    ...(tls.handshakeFirst === undefined ? {} : { handshakeFirst: tls.handshakeFirst }),
+  }
+}
+
+async function authenticator(settings: NatsSettings): Promise<Pick<ConnectionOptions, 'authenticator'>> {
+  if (settings.credentials !== undefined) {
+    return { authenticator: credsAuthenticator(await keyFile(settings.credentials, 'nats.credentials')) }
+  }
+  const seed = settings.nkey === undefined ? undefined : await seedBytes(settings.nkey)
+  if (settings.jwt !== undefined) return { authenticator: jwtAuthenticator(settings.jwt, seed) }
+  return seed === undefined ? {} : { authenticator: nkeyAuthenticator(seed) }
+}
+
+/** A seed as it is, or the file that holds it. Seeds begin with S and the kind of key (NATS nkeys). */
+async function seedBytes(nkey: string): Promise<Uint8Array> {
+  if (/^S[A-Z0-9]{50,}$/.test(nkey.trim())) return Buffer.from(nkey.trim())
+  const text = Buffer.from(await keyFile(nkey, 'nats.nkey')).toString()
+  return Buffer.from(/S[A-Z0-9]{50,}/.exec(text)?.[0] ?? text.trim())
+}
+
+async function keyFile(path: string, key: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new ConfigError('INVALID_CONFIG', `expected ${key} to be a file that can be read, got: ${path}`, { cause })
+  }
+}
+
+function dialError(cause: Error, settings: NatsSettings): Error {
+  if (cause instanceof ConfigError) return cause
+  const where = settings.servers.map(withoutCredentials).join(', ')
+  if (/authori[sz]ation|authentication|credentials/i.test(`${cause.name} ${cause.message}`)) {
+    const text = `expected NATS at ${where} to accept our credentials, but it refused them (${cause.message}). Check nats.credentials, nkey, jwt, user, password or token.`
+    return new BrokerError('FORBIDDEN', text, { cause })
+  }
+  const text = `expected a NATS server at ${where}, but none could be reached (${cause.message}). Start it, correct nats.servers, or leave it out and Troupe starts its own.`
+  return new UnavailableError('DISCONNECTED', text, { cause, data: { servers: settings.servers.map(withoutCredentials) } })
+}
+
+function withoutCredentials(server: string): string {
+  return server.replace(/\/\/[^@/]*@/, '//')
+}

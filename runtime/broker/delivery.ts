@@ -1,0 +1,80 @@
+/**
+ * One hand-over of a stored message to this process, read from what the server sent.
+ *
+ * The place of a delivery stands in its ack subject (ADR-15): `$JS.ACK.<stream>.<consumer>.<count>.<stream seq>.
+ * <consumer seq>.<time>.<pending>`, and in the longer form with domain and account before the stream. It is parsed by hand:
+ * this runs once per message.
+ */
+import type { Msg } from '@nats-io/transport-node'
+
+import { HeaderBlock } from './headers.ts'
+
+export class Delivery {
+  readonly #msg: Msg
+  #headers: HeaderBlock | undefined
+  readonly subject: string
+  /** The subject that acks it. */
+  readonly ackSubject: string
+  readonly stream: string
+  /** Its place in the stream. */
+  readonly sequence: number
+  /** How often it has been delivered, this time included. */
+  readonly count: number
+  /** When it was stored, epoch ms by the server's clock. */
+  readonly storedAt: number
+  /** Messages that wait behind it for the same consumer. */
+  readonly pending: number
+  /** Monotonic ms since when the lease surely counts; moved on by each confirmed heartbeat. */
+  leasedAt: number
+
+  constructor(msg: Msg, leasedAt: number) {
+    this.#msg = msg
+    this.subject = msg.subject
+    this.ackSubject = msg.reply ?? ''
+    const tokens = this.ackSubject.split('.')
+    const first = tokens.length >= 11 ? 4 : 2
+    this.stream = tokens[first] ?? ''
+    this.count = Number(tokens[first + 2])
+    this.sequence = Number(tokens[first + 3])
+    // Nanoseconds are beyond what a number holds: the last six digits go first.
+    this.storedAt = Number((tokens[first + 5] ?? '').slice(0, -6))
+    this.pending = Number(tokens[first + 6])
+    this.leasedAt = leasedAt
+  }
+
+  /** `<stream>:<sequence>`: what copies name as their origin. */
+  get origin(): string {
+    return `${this.stream}:${this.sequence}`
+  }
+
+  get data(): Uint8Array {
+    return this.#msg.data
+  }
+
+  get headers(): HeaderBlock {
+    return (this.#headers ??= readHeaders(this.#msg))
+  }
+
+  /** Bytes of body and headers together. */
+  get size(): number {
+    return this.#msg.size()
+  }
+}
+
+function readHeaders(msg: Msg): HeaderBlock {
+  const bytes = rawHeaders(msg)
+  if (bytes !== undefined) return HeaderBlock.decode(bytes)
+  const { headers } = msg
+  if (headers === undefined) return HeaderBlock.none
+  return new HeaderBlock(headers.keys().flatMap((name) => headers.values(name).map((value) => [name, value] as const)))
+}
+
+/**
+ * The undecoded headers where the library's message has them in its usual place. Reading them through its map costs
+ * 3 µs a message, a third of the whole budget; if the place ever moves, `readHeaders` falls back to the map.
+ */
+function rawHeaders(msg: Msg): Uint8Array | undefined {
+  const { _msg: info, _rdata: bytes } = msg as unknown as { _msg?: { hdr?: unknown }; _rdata?: unknown }
+  if (!(bytes instanceof Uint8Array) || typeof info?.hdr !== 'number') return undefined
+  return info.hdr > 0 ? bytes.subarray(0, info.hdr) : undefined
+}

@@ -1,0 +1,128 @@
+/**
+ * Message headers: the names that Troupe knows, and a block of headers as it crosses the wire.
+ *
+ * The client library's own header map costs several microseconds a message: it keeps lists per name and canonical
+ * spellings. `HeaderBlock` writes the bytes once and reads names only when asked. Names are matched exactly first, then
+ * without regard to case, since other clients spell them as they like.
+ */
+import { PayloadError, describe } from '../errors.ts'
+
+export const H = {
+  id: 'Troupe-Id',
+  dedupe: 'Nats-Msg-Id',
+  contentType: 'Content-Type',
+  attempt: 'Troupe-Attempt',
+  origin: 'Troupe-Origin',
+  sender: 'Troupe-Sender',
+  reply: 'Troupe-Reply',
+  keep: 'Troupe-Keep',
+  due: 'Troupe-Due',
+  lane: 'Troupe-Lane',
+  replace: 'Troupe-Replace',
+  expires: 'Troupe-Expires',
+  deadline: 'Troupe-Deadline',
+  retry: 'Troupe-Retry',
+  root: 'Troupe-Root',
+  parent: 'Troupe-Parent',
+  schedule: 'Troupe-Schedule',
+  error: 'Troupe-Error',
+  status: 'Troupe-Status',
+  /** On copies: the errors of earlier attempts, as a bounded JSON array. */
+  history: 'Troupe-History',
+  /** On copies: when the message was first stored, epoch ms. */
+  sent: 'Troupe-Sent',
+  /** On dead letters. */
+  reason: 'Troupe-Reason',
+  worker: 'Troupe-Worker',
+  subject: 'Troupe-Subject',
+  detail: 'Troupe-Detail',
+  tail: 'Troupe-Tail',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate',
+  ttl: 'Nats-TTL',
+  schedulePattern: 'Nats-Schedule',
+  scheduleTarget: 'Nats-Schedule-Target',
+  expectedLastSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
+} as const
+
+/** One header as sent. A name may occur more than once. */
+export type HeaderEntry = readonly [name: string, value: string]
+
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/
+const START = 'NATS/1.0\r\n'
+
+/** Throws `PayloadError` `INVALID_HEADER` for a name or value that would end its line or that NATS can't carry. */
+export function checkHeader(name: string, value: unknown): HeaderEntry {
+  if (!NAME.test(name)) {
+    throw new PayloadError('INVALID_HEADER', `expected a header's name to be letters, digits and "-", got: ${describe(name)}`)
+  }
+  if (typeof value !== 'string' || /[\r\n\0]/.test(value)) {
+    throw new PayloadError('INVALID_HEADER', `expected header ${name} to be text on one line, got: ${describe(value)}`)
+  }
+  return [name, value]
+}
+
+/** Any text as a header's value: line breaks and control characters become spaces, and it ends at `limit` characters. */
+export function headerText(text: string, limit = 512): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are exactly what must go
+  const line = text.replaceAll(/[\u0000-\u001F\u007F]+/g, ' ').trim()
+  return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
+}
+
+/** The bytes of a block of headers. Values were checked, or come from `headerText`. */
+export function encodeHeaders(entries: readonly HeaderEntry[]): Buffer {
+  let text = START
+  for (const [name, value] of entries) text += `${name}: ${value}\r\n`
+  return Buffer.from(`${text}\r\n`)
+}
+
+/** A received block of headers, read when asked. */
+export class HeaderBlock {
+  readonly #entries: readonly HeaderEntry[]
+
+  constructor(entries: readonly HeaderEntry[]) {
+    this.#entries = entries
+  }
+
+  static readonly none = new HeaderBlock([])
+
+  /** Reads the bytes of a block; lines that are no headers are left out, never an error: a worker must not fail on them. */
+  static decode(bytes: Uint8Array): HeaderBlock {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+    const entries: HeaderEntry[] = []
+    let at = text.indexOf('\r\n') + 2
+    while (at > 1 && at < text.length) {
+      const end = text.indexOf('\r\n', at)
+      if (end <= at) break
+      const colon = text.indexOf(':', at)
+      if (colon > at && colon < end) entries.push([text.slice(at, colon), text.slice(colon + 1, end).trim()])
+      at = end + 2
+    }
+    return new HeaderBlock(entries)
+  }
+
+  get(name: string): string | undefined {
+    for (const entry of this.#entries) if (entry[0] === name) return entry[1]
+    if (this.#entries.length === 0) return undefined
+    const lower = name.toLowerCase()
+    for (const entry of this.#entries) if (entry[0].length === lower.length && entry[0].toLowerCase() === lower) return entry[1]
+    return undefined
+  }
+
+  /** A whole number from 0, or undefined where the header is absent or anything else. */
+  number(name: string): number | undefined {
+    const value = this.get(name)
+    return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined
+  }
+
+  entries(): readonly HeaderEntry[] {
+    return this.#entries
+  }
+
+  /** As a plain object for handlers; the last of several values wins. Made without a prototype: a name may be `__proto__`. */
+  toObject(): Record<string, string> {
+    const object: Record<string, string> = Object.create(null)
+    for (const [name, value] of this.#entries) object[name] = value
+    return object
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The keeper: the thread that extends leases while this thread's event loop may be blocked. leases.ts has the rules.
+ *
+ * One keeper serves all workers of a system. It has a connection of its own, and ends with the system.
+ */
+import { Worker } from 'node:worker_threads'
+
+import { toError } from '../errors.ts'
+import { clockOffset } from '../time/clock.ts'
+import type { NatsSettings } from './connection.ts'
+import { Leases } from './leases.ts'
+
+export type KeeperMessage =
+  | { readonly kind: 'table'; readonly table: number; readonly memory: SharedArrayBuffer; readonly leaseMs: number }
+  | { readonly kind: 'prefix'; readonly table: number; readonly number: number; readonly prefix: string }
+  | { readonly kind: 'drop'; readonly table: number }
+  | { readonly kind: 'stop' }
+
+export interface KeeperData {
+  readonly settings: NatsSettings
+  /** `monotonic()` of the thread that reads the table = the machine's monotonic time minus this. */
+  readonly clockOffset: number
+}
+
+export class Keeper {
+  readonly #thread: Worker
+  readonly #exited: Promise<void>
+  #tables = 0
+  #stopping = false
+
+  private constructor(thread: Worker, onFailure: (error: Error) => void) {
+    this.#thread = thread
+    this.#exited = new Promise((resolve) => thread.once('exit', () => resolve()))
+    thread.on('error', onFailure)
+    thread.on('exit', (code) => this.#stopping || onFailure(new Error(`the keeper thread ended with ${code}`)))
+    thread.unref()
+  }
+
+  /** Starts the thread and waits for its connection. `onFailure` is told if it ever ends by itself: leases are unsafe then. */
+  static async start(settings: NatsSettings, onFailure: (error: Error) => void): Promise<Keeper> {
+    const workerData: KeeperData = { settings, clockOffset: clockOffset() }
+    const thread = new Worker(new URL('keeperThread.js', import.meta.url), { workerData, name: 'troupe-keeper' })
+    await new Promise<void>((resolve, reject) => {
+      thread.once('message', () => resolve())
+      thread.once('error', (error) => reject(toError(error)))
+    })
+    return new Keeper(thread, onFailure)
+  }
+
+  /** A table of leases that this thread writes and the keeper extends. */
+  leases(leaseMs: number, capacity: number): { leases: Leases; drop: () => void } {
+    const table = this.#tables++
+    const leases = new Leases(leaseMs, capacity, (number, prefix) => this.#tell({ kind: 'prefix', table, number, prefix }))
+    this.#tell({ kind: 'table', table, memory: leases.memory, leaseMs })
+    return { leases, drop: () => this.#tell({ kind: 'drop', table }) }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return this.#exited
+    this.#stopping = true
+    this.#tell({ kind: 'stop' })
+    await this.#exited
+  }
+
+  #tell(message: KeeperMessage): void {
+    this.#thread.postMessage(message)
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Leases of running messages (P2).
+ *
+ * A worker owns a delivered message for the consumer's `ack_wait`. Heartbeats extend it, sent by the keeper: a thread with
+ * its own connection, since a handler may block this thread's event loop for minutes. The two share one table in memory:
+ * this side writes which deliveries run, the keeper writes when a heartbeat of each was confirmed.
+ *
+ * Row: stream sequence, consumer sequence, delivery count, keep until, confirmed at, subject. A row is free when its
+ * sequence is 0. All times are `monotonic()` of this thread.
+ *
+ * Invariants
+ * 1. A row is filled before its handler starts and cleared when its ack is sent: the keeper never extends what no longer
+ *    runs. (It may read a row that changes under it; then one heartbeat extends another message of ours by one lease.)
+ * 2. `confirmedAt` is the time at which a heartbeat that was confirmed was *sent*: so the lease holds until then + lease.
+ * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted.
+ * 4. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
+ */
+import { systemClock } from '../time/clock.ts'
+
+export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
+
+/** Share of a lease after which an unconfirmed one is taken as lost. */
+const SAFE_SHARE = 0.8
+
+export class Leases {
+  readonly memory: SharedArrayBuffer
+  readonly leaseMs: number
+  readonly #rows: Float64Array
+  readonly #free: number[]
+  /** Ack subjects up to the delivery count, by number: one per consumer and connection. */
+  readonly #prefixes = new Map<string, number>()
+  readonly #onPrefix: (number: number, prefix: string) => void
+
+  constructor(leaseMs: number, capacity: number, onPrefix: (number: number, prefix: string) => void) {
+    this.leaseMs = leaseMs
+    this.memory = new SharedArrayBuffer(capacity * ROW.size * Float64Array.BYTES_PER_ELEMENT)
+    this.#rows = new Float64Array(this.memory)
+    this.#free = Array.from({ length: capacity }, (_, index) => (capacity - 1 - index) * ROW.size)
+    this.#onPrefix = onPrefix
+  }
+
+  /** Whether a lease that was last confirmed then still surely holds. */
+  isFresh(confirmedAt: number, now = systemClock.monotonic()): boolean {
+    return now - confirmedAt < this.leaseMs * SAFE_SHARE
+  }
+
+  /** Enters a delivery; returns its row, or -1 where the table is full (then it is not extended, and `holds` by its age). */
+  enter(ackSubject: string, leasedAt: number, keepUntil: number): number {
+    const row = this.#free.pop()
+    if (row === undefined) return -1
+    const tokens = ackSubject.split('.')
+    const first = tokens.length >= 11 ? 6 : 4
+    const rows = this.#rows
+    rows[row + ROW.subject] = this.#prefix(tokens.slice(0, first).join('.'))
+    rows[row + ROW.count] = Number(tokens[first])
+    rows[row + ROW.consumerSequence] = Number(tokens[first + 2])
+    rows[row + ROW.keepUntil] = keepUntil
+    rows[row + ROW.confirmedAt] = leasedAt
+    rows[row + ROW.sequence] = Number(tokens[first + 1])
+    return row
+  }
+
+  leave(row: number): void {
+    if (row < 0) return
+    this.#rows[row + ROW.sequence] = 0
+    this.#free.push(row)
+  }
+
+  keepUntil(row: number, until: number): void {
+    if (row >= 0) this.#rows[row + ROW.keepUntil] = until
+  }
+
+  /** When the lease of a row was last confirmed. */
+  confirmedAt(row: number, otherwise: number): number {
+    return row < 0 ? otherwise : (this.#rows[row + ROW.confirmedAt] ?? otherwise)
+  }
+
+  #prefix(text: string): number {
+    const known = this.#prefixes.get(text)
+    if (known !== undefined) return known
+    const number = this.#prefixes.size
+    this.#prefixes.set(text, number)
+    this.#onPrefix(number, text)
+    return number
+  }
+}

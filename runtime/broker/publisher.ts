@@ -1,0 +1,105 @@
+/**
+ * Publishing into streams with JetStream's ack, many in flight on one inbox (replies.ts).
+ *
+ * What may go wrong, and why it is safe:
+ * 1. The ack does not come (server killed, connection cut): published again under the same dedupe key, while the window
+ *    surely holds (80 % of it, from the first publish). Later than that the outcome is unknown, and says so.
+ * 2. Nobody answers (503: no leader yet, server starting, or no such stream): tried again with a pause for the patience of
+ *    the caller, then `JetStreamError` `away`. Who knows how to create the stream does so (mailboxes).
+ * 3. An answer that is no ack of the expected stream: somebody else listens on the subject and answers. It is left aside and
+ *    the server's own is waited for.
+ */
+import type { Msg } from '@nats-io/transport-node'
+
+import { UnavailableError } from '../errors.ts'
+import { systemClock } from '../time/clock.ts'
+import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
+import type { Connection } from './connection.ts'
+import type { Replies } from './replies.ts'
+
+/** JetStream's ack of one message. */
+export interface Published {
+  readonly sequence: number
+  /** The dedupe key was known: the message that was stored first stands. */
+  readonly duplicate: boolean
+}
+
+export interface Publication {
+  readonly subject: string
+  readonly payload: Uint8Array | undefined
+  readonly headers: Uint8Array | undefined
+  /** The stream that must acknowledge it. */
+  readonly stream: string
+  /** How long it is safe to repeat, from now: ms. 80 % of the dedupe window where a key is set, 0 without one. */
+  readonly repeatMs: number
+}
+
+/** Between two tries at a stream that is away. */
+const AWAY_PAUSE_MS = 100
+
+export class Publisher {
+  readonly #connection: Connection
+  readonly #replies: Replies
+
+  constructor(connection: Connection, replies: Replies) {
+    this.#connection = connection
+    this.#replies = replies
+  }
+
+  /** Largest message, headers included: bytes. */
+  get maxPayload(): number {
+    return this.#connection.maxPayload
+  }
+
+  /** Stores a message. Throws `JetStreamError`, or `UnavailableError` `OUTCOME_UNKNOWN` where no ack came in time. */
+  publish(publication: Publication): Promise<Published> {
+    return new Promise((resolve, reject) => this.store(publication, resolve, reject))
+  }
+
+  /** The same with callbacks: no promise on the way, for those who send thousands. */
+  store(publication: Publication, onStored: (ack: Published) => void, onError: (error: Error) => void): void {
+    const { subject, payload, headers, stream } = publication
+    const repeatUntil = systemClock.monotonic() + publication.repeatMs
+    const again = (error: JetStreamError): void => {
+      if (error.refusal !== 'away' || systemClock.monotonic() >= repeatUntil) return onError(error)
+      setTimeout(() => this.#replies.request(request), AWAY_PAUSE_MS)
+    }
+    const request = {
+      subject,
+      payload,
+      headers,
+      repeatUntil,
+      onReply: (reply: Msg): boolean | void => {
+        const ack = readAck(reply, stream, subject)
+        if (ack === undefined) return false
+        if (ack instanceof JetStreamError) again(ack)
+        else onStored(ack)
+      },
+      onError: (error: Error) => onError(isTimeout(error) ? outcomeUnknown(subject, error) : error),
+    }
+    this.#replies.request(request)
+  }
+
+  /** Publishes without an ack and without being kept: events, outcomes to live senders. Lost while disconnected. */
+  tell(subject: string, payload: Uint8Array | undefined, headers?: Uint8Array): void {
+    if (this.#connection.connected && !this.#connection.closed) this.#connection.publish(subject, payload, headers)
+  }
+}
+
+/** The ack, the server's refusal, or undefined for an answer that is neither: not from this stream. */
+function readAck(reply: Msg, stream: string, subject: string): Published | JetStreamError | undefined {
+  const answer = readAnswer(reply, subject) as { stream?: unknown; seq?: unknown; duplicate?: unknown; error?: { code: number; err_code?: number } }
+  if (typeof answer !== 'object' || answer === null) return undefined
+  if (answer.error) return answer.error.err_code === 0 ? undefined : toJetStreamError(answer.error, subject)
+  if (answer.stream !== stream || typeof answer.seq !== 'number') return undefined
+  return { sequence: answer.seq, duplicate: answer.duplicate === true }
+}
+
+function isTimeout(error: Error): boolean {
+  return error instanceof UnavailableError && error.code === 'TIMEOUT'
+}
+
+function outcomeUnknown(subject: string, cause: Error): UnavailableError {
+  const text = `expected NATS to acknowledge the message on ${subject}, but no answer came: it may be stored or not. Send it again with the same id.`
+  return new UnavailableError('OUTCOME_UNKNOWN', text, { cause, data: { subject } })
+}

@@ -1,0 +1,159 @@
+/**
+ * Requests to NATS over one shared reply inbox: publish acks, confirmed acks, reads, compare-and-set.
+ *
+ * One wildcard subscription serves them all, with a token each; the client library's own request() makes a promise, a
+ * timer and a trace per call and reaches a third of this (LIMITS.md section 1).
+ *
+ * Invariants
+ * 1. A request ends exactly once: with a reply that its owner accepts, or with an error.
+ * 2. Nothing is published while the connection is down: the library would lose it. What was asked then, and what had no
+ *    answer when the connection went, is published again on reconnect, in order, as long as `repeatUntil` allows.
+ * 3. A request without an answer for `timeoutMs` is published again under its token while `repeatUntil` allows. So
+ *    whoever sets `repeatUntil` beyond the first try must have made the request safe to repeat (a dedupe key, a read).
+ * 4. The inbox has an unguessable name and carries nothing else, so an answer comes from the server or from somebody who
+ *    saw the request itself; its owner checks what can be checked (`accept`).
+ */
+import type { Msg } from '@nats-io/transport-node'
+
+import { UnavailableError } from '../errors.ts'
+import { randomToken } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
+import type { Connection } from './connection.ts'
+
+/** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
+export const NO_RESPONDERS = '503'
+
+export interface Request {
+  readonly subject: string
+  readonly payload: Uint8Array | undefined
+  readonly headers?: Uint8Array | undefined
+  /** Monotonic ms until which it may be published again; 0 = only once. */
+  readonly repeatUntil: number
+  /** Called once, unless it returns false: then the reply was not the one, and the request waits on. */
+  readonly onReply: (reply: Msg) => boolean | void
+  readonly onError: (error: Error) => void
+}
+
+interface Pending extends Request {
+  /** Monotonic ms of the last publish; 0 = not published yet. */
+  publishedAt: number
+}
+
+export class Replies {
+  readonly #connection: Connection
+  readonly #prefix: string
+  readonly #timeoutMs: number
+  /** In order of their last publish: the oldest is first, and the sweep stops at the first that still has time. */
+  readonly #pending = new Map<number, Pending>()
+  readonly #unlisten: () => void
+  readonly #sweeper: NodeJS.Timeout
+  #next = 0
+  #closed = false
+
+  constructor(connection: Connection, timeoutMs: number) {
+    this.#connection = connection
+    this.#timeoutMs = timeoutMs
+    this.#prefix = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(22)}.`
+    connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
+    this.#unlisten = connection.onConnected(() => this.#repeatAll())
+    this.#sweeper = setInterval(() => this.#sweep(), Math.min(250, timeoutMs / 4))
+    this.#sweeper.unref()
+  }
+
+  /** How many wait for their answer. */
+  get size(): number {
+    return this.#pending.size
+  }
+
+  request(request: Request): void {
+    if (this.#closed) return request.onError(closedError())
+    const token = this.#next++
+    const pending = { ...request, publishedAt: 0 }
+    this.#pending.set(token, pending)
+    this.#publish(token, pending)
+  }
+
+  /** The same as a promise. */
+  ask(subject: string, payload: Uint8Array | undefined, options: AskOptions = {}): Promise<Msg> {
+    const repeatUntil = systemClock.monotonic() + (options.patienceMs ?? this.#timeoutMs)
+    return new Promise((resolve, reject) => {
+      this.request({ subject, payload, headers: options.headers, repeatUntil, onReply: (msg) => resolve(msg), onError: reject })
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#sweeper)
+    this.#unlisten()
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const pending of all) pending.onError(closedError())
+  }
+
+  #publish(token: number, pending: Pending): void {
+    // Not published while down; the sweep sees publishedAt = 0 as never, and the reconnect publishes it.
+    if (!this.#connection.connected) return
+    pending.publishedAt = systemClock.monotonic()
+    try {
+      this.#connection.publish(pending.subject, pending.payload, pending.headers, this.#prefix + token)
+    } catch (error) {
+      this.#pending.delete(token)
+      pending.onError(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  #receive(msg: Msg): void {
+    const token = Number(msg.subject.slice(this.#prefix.length))
+    const pending = this.#pending.get(token)
+    if (pending === undefined) return
+    if (pending.onReply(msg) !== false) this.#pending.delete(token)
+  }
+
+  #repeatAll(): void {
+    const now = systemClock.monotonic()
+    const all = [...this.#pending]
+    for (const [token, pending] of all) this.#repeat(token, pending, now)
+  }
+
+  /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
+  #repeat(token: number, pending: Pending, now: number): void {
+    this.#pending.delete(token)
+    if (pending.publishedAt !== 0 && now >= pending.repeatUntil) return pending.onError(timeoutError(pending.subject))
+    this.#pending.set(token, pending)
+    this.#publish(token, pending)
+  }
+
+  #sweep(): void {
+    const now = systemClock.monotonic()
+    for (const [token, pending] of this.#pending) {
+      if (!this.#connection.connected) {
+        if (pending.repeatUntil <= now) this.#giveUp(token, pending)
+      } else if (now - pending.publishedAt >= this.#timeoutMs) {
+        this.#repeat(token, pending, now)
+      } else {
+        break
+      }
+    }
+  }
+
+  #giveUp(token: number, pending: Pending): void {
+    this.#pending.delete(token)
+    pending.onError(timeoutError(pending.subject))
+  }
+}
+
+export interface AskOptions {
+  readonly headers?: Uint8Array | undefined
+  /** How long to repeat it: default the request timeout, so once or twice. */
+  readonly patienceMs?: number | undefined
+}
+
+function timeoutError(subject: string): UnavailableError {
+  return new UnavailableError('TIMEOUT', `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`, {
+    data: { subject },
+  })
+}
+
+function closedError(): UnavailableError {
+  return new UnavailableError('STOPPED', 'the connection was closed before NATS answered')
+}

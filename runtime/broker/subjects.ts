@@ -1,0 +1,209 @@
+/**
+ * Every subject and every name in JetStream is built and parsed here, and nowhere else (DESIGN sections 3 and 4).
+ *
+ * A subject token that holds a user's text (a message id, an unknown message's name) is percent-encoded: dots, spaces,
+ * `*`, `>`, `%` and everything outside printable ASCII would otherwise change what the subject means.
+ */
+import { ConfigError, PayloadError, describe } from '../errors.ts'
+
+/** The three queues of a mailbox, highest first. */
+export const LANES = ['high', 'normal', 'low'] as const
+export type Lane = (typeof LANES)[number]
+
+/** What stands as second token for a lane. `normal` is `do`: the subject that people type by hand. */
+const LANE_TOKENS: Readonly<Record<Lane, string>> = { high: 'high', normal: 'do', low: 'low' }
+const TOKEN_LANES = new Map<string, Lane>(LANES.map((lane) => [LANE_TOKENS[lane], lane]))
+
+const NAME = /^[a-zA-Z][a-zA-Z0-9_-]{0,63}$/
+const NAMESPACE = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/
+const RESERVED = new Set(['system', 'all'])
+/** Longest message id, in bytes of UTF-8 (DESIGN section 3). */
+export const MAX_ID_BYTES = 200
+/** A token longer than this is cut by its writer: a stream's index would carry it for ever. */
+const MAX_TOKEN = 3 * MAX_ID_BYTES
+
+/** Throws `ConfigError` `INVALID_NAME` unless `name` can be an actor's or a message's name. */
+export function checkName(name: unknown, what: 'actor' | 'message'): string {
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    const expected = `a letter followed by letters, digits, "_" or "-", at most 64 in all`
+    throw new ConfigError('INVALID_NAME', `expected the ${what}'s name to be ${expected}, got: ${describe(name)}`)
+  }
+  if (RESERVED.has(name)) {
+    throw new ConfigError('INVALID_NAME', `expected another name for the ${what}: ${describe(name)} is reserved`)
+  }
+  return name
+}
+
+/** Throws `ConfigError` `INVALID_NAME` unless `name` can be a namespace. */
+export function checkNamespace(name: unknown): string {
+  if (typeof name === 'string' && NAMESPACE.test(name)) return name
+  const expected = 'a letter followed by letters, digits or "_" (no "-"), at most 64 in all'
+  throw new ConfigError('INVALID_NAME', `expected namespace to be ${expected}, got: ${describe(name)}`)
+}
+
+/** Throws `PayloadError` `INVALID_ID` unless `id` is text of 1 to 200 bytes. */
+export function checkId(id: unknown): string {
+  if (typeof id === 'string' && id.length > 0 && Buffer.byteLength(id) <= MAX_ID_BYTES) return id
+  const got = typeof id === 'string' ? `${Buffer.byteLength(id)} bytes` : describe(id)
+  throw new PayloadError('INVALID_ID', `expected id to be text of 1 to ${MAX_ID_BYTES} bytes, got: ${got}`)
+}
+
+/** A user's text as one subject token. */
+export function encodeToken(text: string): string {
+  if (/^[a-zA-Z0-9_:@/+=,;~-]+$/.test(text) && text.length <= MAX_TOKEN) return text
+  let token = ''
+  for (const byte of Buffer.from(text)) token += SAFE_BYTES[byte] ?? ''
+  return token.length > MAX_TOKEN ? `${token.slice(0, MAX_TOKEN)}~cut` : token === '' ? '%' : token
+}
+
+const SAFE_BYTES = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCodePoint(byte)
+  const hex = byte.toString(16).toUpperCase().padStart(2, '0')
+  return /[a-zA-Z0-9_:@/+=,;~-]/.test(character) ? character : `%${hex}`
+})
+
+/** The text that `encodeToken` made a token of. A token that was not made by it comes back as it is. */
+export function decodeToken(token: string): string {
+  if (!token.includes('%')) return token
+  try {
+    return token === '%' ? '' : decodeURIComponent(token)
+  } catch {
+    return token
+  }
+}
+
+/** What a mailbox's subject says: the actor, the message, and its lane or `later`. */
+export interface MailboxAddress {
+  readonly queue: Lane | 'later'
+  readonly actor: string
+  /** As it stands in the subject: a name nobody defined, or several tokens, are possible. */
+  readonly message: string
+}
+
+/** A ledger, mark, … subject may be published by an actor's own workers only; see DESIGN section 3. */
+export class Subjects {
+  readonly namespace: string
+  constructor(namespace: string) {
+    this.namespace = checkNamespace(namespace)
+  }
+
+  message(actor: string, message: string, lane: Lane = 'normal'): string {
+    return `${this.namespace}.${LANE_TOKENS[lane]}.${actor}.${message}`
+  }
+  later(actor: string, message: string): string {
+    return `${this.namespace}.later.${actor}.${message}`
+  }
+  call(actor: string, message: string): string {
+    return `${this.namespace}.call.${actor}.${message}`
+  }
+  broadcast(actor: string, message: string): string {
+    return `${this.namespace}.all.${actor}.${message}`
+  }
+  cancel(actor: string): string {
+    return `${this.namespace}.cancel.${actor}`
+  }
+  /** A sender's inbox for outcomes; it subscribes to `….>` of its own instance. */
+  reply(sender: string, instance: string, token: string): string {
+    return `${this.namespace}.reply.${encodeToken(sender)}.${instance}.${token}`
+  }
+  dead(actor: string, message: string, id: string): string {
+    return `${this.namespace}.dead.${actor}.${encodeToken(message)}.${encodeToken(id)}`
+  }
+  result(actor: string, sender: string, id: string): string {
+    return `${this.namespace}.result.${actor}.${encodeToken(sender)}.${encodeToken(id)}`
+  }
+  mark(actor: string, sequence: number): string {
+    return `${this.namespace}.mark.${actor}.${sequence}`
+  }
+  event(actor: string, message: string, event: string): string {
+    return `${this.namespace}.event.${actor}.${encodeToken(message)}.${event}`
+  }
+  systemEvent(system: string, event: string): string {
+    return `${this.namespace}.event.system.${encodeToken(system)}.${event}`
+  }
+
+  /** A delayed message's place while the server holds it. */
+  parkedLater(actor: string, message: string, id: string): string {
+    return `${this.namespace}.timer.at.${actor}.${encodeToken(message)}.${encodeToken(id)}`
+  }
+  parkedRetry(actor: string, sequence: number): string {
+    return `${this.namespace}.timer.retry.${actor}.${sequence}`
+  }
+  /** Where the server releases what was parked; the timer takes it from there. */
+  dueLater(actor: string, message: string, id: string): string {
+    return `${this.namespace}.timer.due.${actor}.at.${encodeToken(message)}.${encodeToken(id)}`
+  }
+  dueRetry(actor: string, sequence: number): string {
+    return `${this.namespace}.timer.due.${actor}.retry.${sequence}`
+  }
+
+  mailboxStream(actor: string): string {
+    return `${this.namespace}-mailbox-${actor}`
+  }
+  timerStream(actor: string): string {
+    return `${this.namespace}-timer-${actor}`
+  }
+  get deadStream(): string {
+    return `${this.namespace}-dead`
+  }
+  get resultStream(): string {
+    return `${this.namespace}-results`
+  }
+  get cancelStream(): string {
+    return `${this.namespace}-cancels`
+  }
+  get markStream(): string {
+    return `${this.namespace}-marks`
+  }
+  /** The NATS micro service of an actor. */
+  service(actor: string): string {
+    return `${this.namespace}-${actor}`
+  }
+
+  /** All of one kind: `wildcard('dead')` is `troupe.dead.>`; with an actor only its own. */
+  wildcard(kind: string, actor?: string): string {
+    return actor === undefined ? `${this.namespace}.${kind}.>` : `${this.namespace}.${kind}.${actor}.>`
+  }
+  lane(actor: string, lane: Lane): string {
+    return this.wildcard(LANE_TOKENS[lane], actor)
+  }
+
+  /** What a mailbox subject says, or undefined for any other subject. */
+  parseMailbox(subject: string): MailboxAddress | undefined {
+    const [kind, actor, message] = this.#split(subject, 3)
+    if (kind === undefined || actor === undefined || message === undefined) return undefined
+    const queue = kind === 'later' ? kind : TOKEN_LANES.get(kind)
+    return queue && { queue, actor, message }
+  }
+
+  /** What a dead letter's subject says, or undefined for any other subject. */
+  parseDead(subject: string): { actor: string; message: string; id: string } | undefined {
+    const [kind, actor, message, id] = this.#split(subject, 4)
+    if (kind !== 'dead' || actor === undefined || message === undefined || id === undefined) return undefined
+    return { actor, message: decodeToken(message), id: decodeToken(id) }
+  }
+
+  /** A released message's kind: a delayed one, or a retry (or snooze) of the delivery with that sequence. */
+  parseDue(subject: string): 'at' | 'retry' | undefined {
+    const [kind, step, , source] = this.#split(subject, 5)
+    return kind === 'timer' && step === 'due' && (source === 'at' || source === 'retry') ? source : undefined
+  }
+
+  /**
+   * Whether a worker may publish an outcome to this subject: only below `<namespace>.reply.`, with literal tokens.
+   * Anything else could be a stream's subject, an API of the server or somebody's inbox.
+   */
+  isReply(subject: string): boolean {
+    const prefix = `${this.namespace}.reply.`
+    return subject.startsWith(prefix) && subject.length <= 1024 && REPLY_REST.test(subject.slice(prefix.length))
+  }
+
+  /** The tokens after the namespace; the last of `parts` holds the rest. */
+  #split(subject: string, parts: number): string[] {
+    if (!subject.startsWith(`${this.namespace}.`)) return []
+    const tokens = subject.slice(this.namespace.length + 1).split('.')
+    return tokens.length <= parts ? tokens : [...tokens.slice(0, parts - 1), tokens.slice(parts - 1).join('.')]
+  }
+}
+
+const REPLY_REST = /^[^\s.*>\u0000-\u001F\u007F]+(\.[^\s.*>\u0000-\u001F\u007F]+)+$/

@@ -1,0 +1,176 @@
+/**
+ * What a handler holds while it runs one message.
+ *
+ * One object per message on the fast path: what costs something (headers as an object, the signal, the logger) is made
+ * when it is first asked for.
+ */
+import type { NatsConnection } from '@nats-io/transport-node'
+
+import type { Delivery } from './broker/delivery.ts'
+import type { Sender } from './client/sender.ts'
+import type { AbortedError } from './errors.ts'
+import type { Logger } from './log.ts'
+import type { Message } from './message.ts'
+import { systemClock, type Clock } from './time/clock.ts'
+
+export interface Context {
+  /** The message's id, the same through all attempts. */
+  readonly id: string
+  readonly actor: string
+  readonly message: string
+  /** Number of this attempt, from 1. */
+  readonly attempt: number
+  /** All headers as they came. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Id of the message that began this tree; its own id if it did. */
+  readonly root: string
+  /** Id of the message whose handler sent this one. */
+  readonly parent: string | undefined
+  /** When it was to be sent, for a delayed one. */
+  readonly planned: Date | undefined
+  /** When it was first stored. */
+  readonly sent: Date
+  /** `<schedule id>@<planned time>` for a message that a schedule made. */
+  readonly schedule: string | undefined
+  /** Name of the worker. */
+  readonly worker: string
+  /** Aborts at the time limit, on cancel, at the end of a shutdown, and when the lease is lost; `reason` is an `AbortedError`. */
+  readonly signal: AbortSignal
+  /** Whether the system is stopping: long work may stop at a good place and return `snooze(0)`. */
+  readonly stopping: boolean
+  /** Milliseconds until the time limit or the message's deadline, whichever is nearer. */
+  remaining(): number
+  /** The time, by the clock that the runtime uses: tests can move it. */
+  now(): Date
+  /** Tells those who watch `troupe.event.<actor>.<message>.progress` how far it is. Not stored. */
+  progress(value: unknown): void
+  /** A logger whose lines carry actor, message, id and attempt. */
+  readonly log: Logger
+  /** Sends a message as a child of this one: root, parent and trace are passed on. */
+  readonly send: Sender['send']
+  /** Sends a child and waits for its outcome. */
+  readonly ask: Sender['ask']
+  /** The NATS connection of this system. */
+  readonly connection: NatsConnection
+}
+
+/** What a context needs of its worker. */
+export interface ContextHost {
+  readonly worker: string
+  readonly clock: Clock
+  readonly log: Logger
+  readonly connection: NatsConnection
+  readonly stopping: boolean
+  /** A sender whose messages are children of this one. */
+  senderFor(message: Message): Sender
+  progress(run: RunContext, value: unknown): void
+}
+
+export class RunContext implements Context {
+  readonly #host: ContextHost
+  readonly delivery: Delivery
+  /** The message as read; `id`, `attempt` and the like come from it. */
+  readonly source: Message
+  /** Monotonic ms at which the run must be over. */
+  readonly limitAt: number
+  #controller: AbortController | undefined
+  #aborted: AbortedError | undefined
+  #sender: Sender | undefined
+  #log: Logger | undefined
+  #headers: Record<string, string> | undefined
+
+  constructor(host: ContextHost, delivery: Delivery, source: Message, limitAt: number) {
+    this.#host = host
+    this.delivery = delivery
+    this.source = source
+    this.limitAt = limitAt
+  }
+
+  get id(): string {
+    return this.source.id
+  }
+  get actor(): string {
+    return this.source.actor
+  }
+  get message(): string {
+    return this.source.name
+  }
+  get attempt(): number {
+    return this.source.attempt
+  }
+  get headers(): Readonly<Record<string, string>> {
+    return (this.#headers ??= this.source.headers.toObject())
+  }
+  get root(): string {
+    return this.source.root
+  }
+  get parent(): string | undefined {
+    return this.source.parent
+  }
+  get planned(): Date | undefined {
+    return this.source.planned === undefined ? undefined : new Date(this.source.planned)
+  }
+  get sent(): Date {
+    return new Date(this.source.sentAt)
+  }
+  get schedule(): string | undefined {
+    return this.source.schedule
+  }
+  get worker(): string {
+    return this.#host.worker
+  }
+  get stopping(): boolean {
+    return this.#host.stopping
+  }
+  get connection(): NatsConnection {
+    return this.#host.connection
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#aborted) this.#controller.abort(this.#aborted)
+    }
+    return this.#controller.signal
+  }
+
+  /** Why it was told to stop, if it was. */
+  get aborted(): AbortedError | undefined {
+    return this.#aborted
+  }
+
+  /** Tells the handler to stop; the first reason stands. */
+  abort(reason: AbortedError): void {
+    if (this.#aborted) return
+    this.#aborted = reason
+    this.#controller?.abort(reason)
+  }
+
+  remaining(): number {
+    return Math.max(0, this.limitAt - systemClock.monotonic())
+  }
+  now(): Date {
+    return new Date(this.#host.clock.now())
+  }
+  progress(value: unknown): void {
+    this.#host.progress(this, value)
+  }
+
+  get log(): Logger {
+    const { id, actor, name, attempt } = this.source
+    return (this.#log ??= this.#host.log.child({ actor, message: name, id, attempt }))
+  }
+  // Bound, so that `const { send } = ctx` works as people write it.
+  get send(): Sender['send'] {
+    const sender = this.#children()
+    return sender.send.bind(sender)
+  }
+  get ask(): Sender['ask'] {
+    const sender = this.#children()
+    return sender.ask.bind(sender)
+  }
+
+  #children(): Sender {
+    return (this.#sender ??= this.#host.senderFor(this.source))
+  }
+}

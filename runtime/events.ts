@@ -1,0 +1,66 @@
+/**
+ * What happened, told on `troupe.event.…` as JSON and to listeners in the process: one map, which is also the manual.
+ *
+ * Level `failures` (the default) leaves out what happens to every healthy message.
+ */
+import type { Failure } from './errors.ts'
+import type { DeadReason } from './outcome.ts'
+
+/** What every event of a message carries. */
+export interface MessageEvent {
+  readonly id: string
+  readonly actor: string
+  readonly message: string
+  readonly attempt: number
+  readonly worker: string
+  /** RFC 3339. */
+  readonly at: string
+}
+
+/** Events of messages: subject `<namespace>.event.<actor>.<message>.<event>`. */
+export interface MessageEvents {
+  started: MessageEvent
+  /** `durationMs` is the handler's time. */
+  done: MessageEvent & { readonly durationMs: number }
+  /** What the handler told with `ctx.progress(value)`. */
+  progress: MessageEvent & { readonly value: unknown }
+  retry: MessageEvent & { readonly afterMs: number; readonly failure: Failure }
+  snooze: MessageEvent & { readonly afterMs: number }
+  dead: MessageEvent & { readonly reason: DeadReason; readonly failure: Failure }
+  cancelled: MessageEvent & { readonly reason: string }
+  expired: MessageEvent
+  /** Given back unfinished: a stop, or more than this worker could run. */
+  released: MessageEvent
+  /** Its lease could not be confirmed in time; another worker may run it. */
+  'lease-lost': MessageEvent
+  /** The handler left a rejected promise behind; the message itself is not affected. */
+  leak: MessageEvent & { readonly failure: Failure }
+  /** The handler did not end after its signal: the message is settled, the code still runs. */
+  abandoned: MessageEvent & { readonly reason: string }
+  /** It could not be settled for now and was given back with a delay. */
+  unsettled: MessageEvent & { readonly failure: Failure }
+}
+
+/** What every event of a system carries. */
+export interface SystemEvent {
+  readonly system: string
+  readonly at: string
+}
+
+/** Events of systems: subject `<namespace>.event.system.<system>.<event>`. */
+export interface SystemEvents {
+  started: SystemEvent & { readonly actors: readonly string[]; readonly pid: number }
+  stopping: SystemEvent
+  stopped: SystemEvent
+  disconnected: SystemEvent
+  reconnected: SystemEvent
+  /** Something needs a look: a consumer is gone, a subject is refused. */
+  trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
+  /** The event loop stood still for so long: by a handler among those named. */
+  blocked: SystemEvent & { readonly forMs: number; readonly running: readonly { readonly id: string; readonly message: string }[] }
+}
+
+export type EventLevel = 'off' | 'failures' | 'all'
+
+/** Events of healthy messages, told only at level `all`. Progress is asked for by its handler, so it is always told. */
+export const QUIET_EVENTS: ReadonlySet<keyof MessageEvents> = new Set(['started', 'done', 'released', 'snooze'])

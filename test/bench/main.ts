@@ -1,0 +1,82 @@
+/**
+ * `npm run bench`: every measure of DESIGN section 11, the runtime beside a bare loop in the same run.
+ *
+ * `-- --only drain,send` some of them, `-- --quick` a short look, `-- --json FILE` the numbers for programs,
+ * `-- --side bare` one half alone. Ends with code 1 where a measure does not hold.
+ */
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+
+import { prepareGround } from './ground.ts'
+import { machine, versions } from './machine.ts'
+import type { Measure, Plan, Side } from './measure.ts'
+import { ask } from './measures/ask.ts'
+import { burst } from './measures/burst.ts'
+import { drain } from './measures/drain.ts'
+import { endToEnd } from './measures/end-to-end.ts'
+import { late } from './measures/late.ts'
+import { latency } from './measures/latency.ts'
+import { parked } from './measures/parked.ts'
+import { send } from './measures/send.ts'
+import { sleepers } from './measures/sleepers.ts'
+import { steady } from './measures/steady.ts'
+import type { Line } from './report.ts'
+import { line, table } from './report.ts'
+import { isThere } from './troupe/planned.ts'
+
+const measures: Readonly<Record<string, Measure>> = {
+  drain,
+  send,
+  'end-to-end': endToEnd,
+  latency,
+  ask,
+  late,
+  burst,
+  sleepers,
+  steady,
+  parked,
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    json: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    side: { type: 'string' },
+  },
+})
+
+const plan: Plan = { quick: flags.quick, sides: sides() }
+const lines: Line[] = []
+let server = 'unknown'
+for (const name of chosen()) {
+  const measured = await measure(name)
+  console.log(table(measured))
+  lines.push(...measured)
+}
+console.log(`\n${table(lines)}`)
+if (flags.json !== undefined) await writeFile(flags.json, json())
+if (lines.some((each) => each.ok === false)) process.exitCode = 1
+
+function sides(): readonly Side[] {
+  const wanted = (['bare', 'troupe'] as const).filter((side) => flags.side === undefined || flags.side === side)
+  return isThere ? wanted : wanted.filter((side) => side === 'bare')
+}
+
+function chosen(): readonly string[] {
+  const names = flags.only?.split(',') ?? Object.keys(measures)
+  const unknown = names.filter((name) => !(name in measures))
+  if (unknown.length === 0) return names
+  throw new Error(`expected --only to name some of ${Object.keys(measures).join(', ')}, got: ${unknown.join(', ')}`)
+}
+
+async function measure(name: string): Promise<Line[]> {
+  await using ground = await prepareGround()
+  server = ground.version
+  const rows = (await measures[name]?.(ground, plan)) ?? []
+  return rows.map(line)
+}
+
+function json(): string {
+  return `${JSON.stringify({ machine: machine(), versions: versions(server), measures: lines }, null, 2)}\n`
+}

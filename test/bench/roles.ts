@@ -1,0 +1,60 @@
+/** What a worker process and a sender process can be told, the same for both sides. */
+import type { Mark, Memory } from './meter.ts'
+
+/** What the handler does with a message, beside counting it. */
+export type Handler =
+  | { readonly kind: 'nothing' }
+  /** Decode it (the runtime always does; the bare loop only where asked). */
+  | { readonly kind: 'read' }
+  /** Sample the milliseconds since it was sent. */
+  | { readonly kind: 'latency' }
+  /** Sample the milliseconds since it was due. */
+  | { readonly kind: 'lateness' }
+  /** Return a value to the asking sender. */
+  | { readonly kind: 'answer' }
+  | { readonly kind: 'sleep'; readonly ms: number }
+
+export interface Place {
+  readonly url: string
+  /** Namespace of the runtime, stream name and first token of the bare loop. */
+  readonly space: string
+}
+
+export interface WorkerJob extends Place {
+  readonly handler: Handler
+  readonly concurrency: number
+  /** After how many messages to make a mark. */
+  readonly marks: readonly number[]
+}
+
+/** A process that handles messages. */
+export interface WorkerRole {
+  start(job: WorkerJob): Promise<void>
+  mark(index: number): Promise<Mark>
+  samples(): Promise<readonly number[]>
+  memory(): Promise<Memory>
+  stop(): Promise<void>
+}
+
+export interface Sent {
+  /** Monotonic milliseconds of the first send and of the last acknowledgement. */
+  readonly startedAt: number
+  readonly endedAt: number
+  /** CPU for it, user and system, in microseconds. */
+  readonly cpuUs: number
+  readonly peakRssMb: number
+}
+
+/** A process that sends messages. */
+export interface SenderRole {
+  start(place: Place): Promise<void>
+  /** Sends `count` messages with `window` in flight, one promise each. `ids`: each with an own message id. */
+  pump(count: number, window: number, ids: boolean): Promise<Sent>
+  /** Sends one message every `everyMs`, without waiting for the acknowledgement of the one before. */
+  pace(count: number, everyMs: number): Promise<void>
+  /** Sends and awaits the outcome, one after the other. Resolves to the milliseconds of each. */
+  ask(count: number): Promise<readonly number[]>
+  /** Sends one message for each due time (epoch milliseconds). */
+  later(dues: readonly number[]): Promise<Sent>
+  stop(): Promise<void>
+}

@@ -1,0 +1,41 @@
+import { nowMs } from '../clock.ts'
+import { payload } from '../payload.ts'
+import { pacing, pumping } from '../pumping.ts'
+import type { SenderRole } from '../roles.ts'
+import type { Client } from './planned.ts'
+import { troupe } from './planned.ts'
+
+let client: Client
+// The sender holds the actor's definition, as a service in the same repository does; its handler never runs here.
+const bench = troupe.defineActor('bench', { concurrency: 1, messages: { noop: async () => undefined } })
+
+/** A client of the runtime. */
+export const role: SenderRole = {
+  async start({ url, space }) {
+    client = await troupe.connect({ servers: url, namespace: space })
+  },
+  // The runtime gives every message an id, so both kinds are the same here.
+  pump: (count, window) => pumping(count, window, send),
+  pace: (count, everyMs) => pacing(count, everyMs, send),
+  async ask(count) {
+    const took: number[] = []
+    for (let n = 0; n < count; n++) took.push(await askOnce(n))
+    return took
+  },
+  later: (dues) => pumping(dues.length, 2048, (n) => sendLater(n, dues[n] ?? 0)),
+  stop: () => client.close(),
+}
+
+function send(n: number): Promise<unknown> {
+  return client.send(bench.noop, payload(n))
+}
+
+async function askOnce(n: number): Promise<number> {
+  const begun = nowMs()
+  await client.ask(bench.noop, payload(n))
+  return nowMs() - begun
+}
+
+function sendLater(n: number, due: number): Promise<unknown> {
+  return client.send(bench.noop, payload(n, due), { at: new Date(due) })
+}
