@@ -52,9 +52,12 @@ export function authProblems(values: Values, sources: Sources): Problem[] {
   const source = (key: string): string => sources[key] ?? 'default'
   const halves = needs.filter(([key, other]) => has(key) && !has(other))
   return [
-    ...used.slice(1).map((key): Problem => {
-      return { key, source: source(key), text: `expected one way to log in to NATS, got: ${used.join(' and ')}` }
-    }).slice(0, 1),
+    ...used
+      .slice(1)
+      .map((key): Problem => {
+        return { key, source: source(key), text: `expected one way to log in to NATS, got: ${used.join(' and ')}` }
+      })
+      .slice(0, 1),
     ...halves.map(([key, other]): Problem => {
       return { key, source: source(key), text: `expected ${other} beside ${key}, got: ${key} alone` }
     }),

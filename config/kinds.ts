@@ -23,7 +23,12 @@ export interface Kind<In, Out, Suffix extends string = ''> {
 }
 
 const asText = (text: string): unknown => text
-const split = (text: string): string[] => text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+const numeric = (text: string): unknown => (/^\s*\d+\s*$/.test(text) ? Number(text) : text.trim())
+const split = (text: string): string[] =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 
 /** Text, not empty, that matches `pattern`. */
 export function text(expected = 'text', pattern = /\S/): Kind<string, string> {
@@ -56,8 +61,7 @@ export function wholeNumber(from: number, to = Number.MAX_SAFE_INTEGER): Kind<nu
   const range = to === Number.MAX_SAFE_INTEGER ? `from ${from}` : `from ${from} to ${to}`
   const read = (value: unknown): number | undefined =>
     typeof value === 'number' && Number.isSafeInteger(value) && value >= from && value <= to ? value : undefined
-  const fromText = (text: string): unknown => (/^\s*\d+\s*$/.test(text) ? Number(text) : text)
-  return { expected: `a whole number ${range}`, suffix: '', read, fromText }
+  return { expected: `a whole number ${range}`, suffix: '', read, fromText: numeric }
 }
 
 /** A span of time; milliseconds once it is read. */
@@ -67,7 +71,7 @@ export function duration(from = '1ms', to?: string): Kind<Duration, number, 'Ms'
   return {
     expected: `a duration ${range}, such as "30s", "1h30m", { minutes: 5 } or a number of milliseconds`,
     suffix: 'Ms',
-    fromText: (text) => (/^\s*\d+\s*$/.test(text) ? Number(text) : text.trim()),
+    fromText: numeric,
     read(value) {
       const ms = readDuration(value)
       return ms !== undefined && ms >= least && ms <= most ? ms : undefined
@@ -102,7 +106,11 @@ export function list<In, Out>(kind: Kind<In, Out>, plural: string): Kind<In | re
     suffix: '',
     fromText: split,
     read(value, base) {
-      const parts: readonly unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? split(value) : [value]
+      const parts: readonly unknown[] = Array.isArray(value)
+        ? value
+        : typeof value === 'string'
+          ? split(value)
+          : [value]
       const read = parts.map((part) => kind.read(part, base))
       return read.some((part) => part === undefined) ? undefined : (read as Out[])
     },

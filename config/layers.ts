@@ -45,7 +45,7 @@ export function objectLayer(input: unknown, source: string, base: string): Layer
       }
     }
   }
-  walk(schema as unknown as Node, input, '')
+  walk(schema, input, '')
   return { given, problems, warnings: [] }
 }
 

@@ -90,10 +90,22 @@ async function readInput(file: string, shown: string): Promise<unknown> {
   if (!['.ts', '.mts', '.js', '.mjs', '.cjs', '.json'].includes(extname(file))) {
     throw unreadable(shown, 'expected it to end in .ts, .js, .mjs or .json')
   }
+  if (extname(file) === '.json') return parseJson(await readFile(file, 'utf8'), shown)
   try {
-    return extname(file) === '.json' ? JSON.parse(await readFile(file, 'utf8')) : defaultExport(await importFile(file))
+    return defaultExport(await importFile(file))
   } catch (error) {
     throw unreadable(shown, toError(error).message, error)
+  }
+}
+
+/** The parser's own message quotes the text around the mistake, where a password may stand: only the place is told. */
+function parseJson(text: string, shown: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const position = /position (\d+)/.exec(toError(error).message)?.[1]
+    const line = position === undefined ? '' : ` (line ${text.slice(0, Number(position)).split('\n').length})`
+    throw unreadable(shown, `expected JSON${line}`)
   }
 }
 
@@ -104,5 +116,8 @@ function defaultExport(module: Record<string, unknown>): unknown {
 }
 
 function unreadable(shown: string, why: string, cause?: unknown): ConfigError {
-  return new ConfigError('UNREADABLE_CONFIG', `can't read the configuration file ${shown}: ${why}`, { data: { file: shown }, cause })
+  return new ConfigError('UNREADABLE_CONFIG', `can't read the configuration file ${shown}: ${why}`, {
+    data: { file: shown },
+    cause,
+  })
 }

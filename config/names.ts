@@ -2,7 +2,11 @@
 import { nearest } from '../runtime/errors.ts'
 import { leaves, type Leaf } from './schema.ts'
 
-const words = (key: string): string[] => key.replaceAll(/([a-z])([A-Z])/g, '$1.$2').toLowerCase().split('.')
+const words = (key: string): string[] =>
+  key
+    .replaceAll(/([a-z])([A-Z])/g, '$1.$2')
+    .toLowerCase()
+    .split('.')
 
 /** `nats.connectTimeout` → `TROUPE_NATS_CONNECT_TIMEOUT`. */
 export const envName = (key: string): string => `TROUPE_${words(key).join('_').toUpperCase()}`
@@ -19,6 +23,8 @@ export const leafByEnv: ReadonlyMap<string, Leaf> = new Map(leaves.map((leaf) =>
 /** The setting of this flag. */
 export const leafByFlag: ReadonlyMap<string, Leaf> = new Map(leaves.map((leaf) => [flagName(leaf.key), leaf]))
 
+const last = (key: string): string => key.split('.').at(-1) ?? key
+
 /**
  * The nearest right key to a wrong one: among all key paths, and where none is near, one that ends in what was written,
  * so that `servers` finds `nats.servers`, and `leaseMs` finds `mailbox.lease`.
@@ -26,8 +32,10 @@ export const leafByFlag: ReadonlyMap<string, Leaf> = new Map(leaves.map((leaf) =
 export function nearestKey(wrong: string): string | undefined {
   const near = nearest(wrong, leafByKey.keys())
   if (near !== undefined) return near
-  const last = (key: string): string => key.split('.').at(-1) ?? key
-  const word = nearest(last(wrong).replace(/Ms$/, ''), leaves.map(({ key }) => last(key)))
+  const word = nearest(
+    last(wrong).replace(/Ms$/, ''),
+    leaves.map(({ key }) => last(key)),
+  )
   return leaves.find(({ key }) => last(key) === word)?.key
 }
 

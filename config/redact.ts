@@ -19,5 +19,5 @@ function hide(group: Record<string, unknown>, [name = '', ...rest]: readonly str
 
 /** Text with what stands between `//` and `@` of an address taken out. */
 export function withoutLogin(text: string): string {
-  return text.replaceAll(/\/\/[^/\s"]*@/g, '//')
+  return text.replaceAll(/\/\/[^\s",]*@/g, '//')
 }

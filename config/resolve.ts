@@ -63,13 +63,20 @@ function defaultOf({ setting }: Leaf, root: string): Given {
 }
 
 function unreadable({ key, setting }: Leaf, { value, source }: Given): Problem {
-  const got = setting.secret ? 'a secret, not shown' : withoutLogin(describe(value))
+  const got = setting.secret ? 'a secret, not shown' : describeOpenly(value)
   return { key, source, text: `expected ${key} to be ${setting.kind.expected}, got: ${got}` }
+}
+
+/** Logins are taken out before the text is cut: half a password is one too much. */
+function describeOpenly(value: unknown): string {
+  const text = withoutLogin(describe(value, Infinity))
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }
 
 function invalid(problems: readonly Problem[]): ConfigError {
   const lines = problems.map(({ text, source }) => `${text} (${place(source)})`)
-  const message = lines.length === 1 ? lines[0] : [`the configuration has ${lines.length} problems:`, ...lines].join('\n  ')
+  const message =
+    lines.length === 1 ? lines[0] : [`the configuration has ${lines.length} problems:`, ...lines].join('\n  ')
   return new ConfigError('INVALID_CONFIG', message ?? '', { data: { problems } })
 }
 

@@ -4,18 +4,7 @@
  */
 import { hostname } from 'node:os'
 
-import {
-  address,
-  choice,
-  duration,
-  flag,
-  list,
-  path,
-  seedOrPath,
-  text,
-  wholeNumber,
-  type Kind,
-} from './kinds.ts'
+import { address, choice, duration, flag, list, path, seedOrPath, text, wholeNumber, type Kind } from './kinds.ts'
 
 /** One setting. `Out` is the type of its resolved value. */
 export interface Setting<In, Out, Suffix extends string = string> {
@@ -41,7 +30,10 @@ function setting<In, Out, Suffix extends string>(
   kind: Kind<In, Out, Suffix>,
   about: About<In>,
 ): Setting<In, Out | undefined, Suffix>
-function setting(kind: Kind<unknown, unknown>, about: Omit<Setting<unknown, unknown>, 'kind'>): Setting<unknown, unknown> {
+function setting(
+  kind: Kind<unknown, unknown>,
+  about: Omit<Setting<unknown, unknown>, 'kind'>,
+): Setting<unknown, unknown> {
   return { kind, ...about }
 }
 
@@ -50,7 +42,9 @@ const token = text('text without spaces, dots, * and >', /^[^\s.*>]+$/)
 
 /** The name of this system where nobody gives one: host and process. */
 function defaultSystem(): string {
-  return `${hostname().replaceAll(/[^a-zA-Z0-9_-]/g, '_').slice(0, 50)}-${process.pid}`
+  return `${hostname()
+    .replaceAll(/[^a-zA-Z0-9_-]/g, '_')
+    .slice(0, 50)}-${process.pid}`
 }
 
 export const schema = {
@@ -116,7 +110,10 @@ export const schema = {
       key: setting(path, { meaning: "file with the key of the client's certificate, PEM" }),
       serverName: setting(text(), { meaning: "name that the server's certificate must have; unset: the host's" }),
       handshakeFirst: setting(flag, { meaning: 'TLS before the first word of NATS', default: false }),
-      rejectUnauthorized: setting(flag, { meaning: 'refuse certificates that no known authority signed', default: true }),
+      rejectUnauthorized: setting(flag, {
+        meaning: 'refuse certificates that no known authority signed',
+        default: true,
+      }),
     },
   },
   server: {
@@ -134,8 +131,14 @@ export const schema = {
       meaning: 'how long the same id at an actor means the same message',
       default: '2m',
     }),
-    maxMessages: setting(wholeNumber(1), { meaning: 'most messages in a mailbox, then it refuses; unset: no limit', unit: 'messages' }),
-    maxBytes: setting(wholeNumber(1), { meaning: 'largest size of a mailbox, then it refuses; unset: no limit', unit: 'bytes' }),
+    maxMessages: setting(wholeNumber(1), {
+      meaning: 'most messages in a mailbox, then it refuses; unset: no limit',
+      unit: 'messages',
+    }),
+    maxBytes: setting(wholeNumber(1), {
+      meaning: 'largest size of a mailbox, then it refuses; unset: no limit',
+      unit: 'bytes',
+    }),
     concurrency: setting(wholeNumber(1, 100_000), {
       meaning: 'messages that a worker runs at once, unless the actor says otherwise',
       unit: 'messages',
@@ -148,25 +151,36 @@ export const schema = {
   },
   retention: {
     dead: setting(duration('1s'), { meaning: 'how long dead letters are kept', default: '30d' }),
-    results: setting(duration('1s'), { meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked' }),
+    results: setting(duration('1s'), {
+      meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked',
+    }),
     cancels: setting(duration('1s'), { meaning: 'how long a cancel waits for its message', default: '7d' }),
   },
   shutdown: {
-    within: setting(duration('0s'), { meaning: 'time that running handlers get when the system stops', default: '30s' }),
+    within: setting(duration('0s'), {
+      meaning: 'time that running handlers get when the system stops',
+      default: '30s',
+    }),
   },
 } as const
 
 type Schema = typeof schema
 
 type Resolved<Tree> = {
-  readonly [Key in keyof Tree & string as Tree[Key] extends Setting<never, unknown, infer Suffix>
-    ? `${Key}${Suffix}`
-    : Key]: Tree[Key] extends Setting<never, infer Out> ? Out : Resolved<Tree[Key]>
+  readonly [Key in keyof Tree & string as `${Key}${SuffixOf<Tree[Key]>}`]: Tree[Key] extends Setting<
+    infer _In,
+    infer Out,
+    infer _Suffix
+  >
+    ? Out
+    : Resolved<Tree[Key]>
 }
+
+type SuffixOf<Node> = Node extends Setting<infer _In, infer _Out, infer Suffix> ? Suffix : ''
 
 type Written<Tree> = {
   readonly [Key in keyof Tree]?:
-    | (Tree[Key] extends { readonly kind: Kind<infer In, infer _Out, infer _Suffix> } ? In : Written<Tree[Key]>)
+    | (Tree[Key] extends Setting<infer In, infer _Out, infer _Suffix> ? In : Written<Tree[Key]>)
     | undefined
 }
 
@@ -195,4 +209,4 @@ function collect(node: Node, key: string): Leaf[] {
 }
 
 /** All settings, in the order of the list. */
-export const leaves: readonly Leaf[] = collect(schema as unknown as Node, '')
+export const leaves: readonly Leaf[] = collect(schema, '')

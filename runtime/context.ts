@@ -6,7 +6,6 @@
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 
-import type { Delivery } from './broker/delivery.ts'
 import type { Sender } from './client/sender.ts'
 import type { AbortedError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -68,7 +67,6 @@ export interface ContextHost {
 
 export class RunContext implements Context {
   readonly #host: ContextHost
-  readonly delivery: Delivery
   /** The message as read; `id`, `attempt` and the like come from it. */
   readonly source: Message
   /** Monotonic ms at which the run must be over. */
@@ -79,9 +77,8 @@ export class RunContext implements Context {
   #log: Logger | undefined
   #headers: Record<string, string> | undefined
 
-  constructor(host: ContextHost, delivery: Delivery, source: Message, limitAt: number) {
+  constructor(host: ContextHost, source: Message, limitAt: number) {
     this.#host = host
-    this.delivery = delivery
     this.source = source
     this.limitAt = limitAt
   }

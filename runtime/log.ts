@@ -98,8 +98,15 @@ class LineLogger implements Logger {
   }
 
   #write(level: Level, message: string, fields: LogFields = {}): void {
-    const all = clean({ ...this.#inherited(), ...fields }, []) as Record<string, unknown>
-    this.#sink.write({ level, timeMs: systemClock.now(), message: hideCredentials(message), fields: all })
+    this.#sink.write({ level, timeMs: systemClock.now(), message: hideCredentials(message), fields: this.#all(fields) })
+  }
+
+  #all(fields: LogFields): Readonly<Record<string, unknown>> {
+    try {
+      return clean({ ...this.#inherited(), ...fields }, []) as Record<string, unknown>
+    } catch {
+      return { fields: '[unreadable]' }
+    }
   }
 
   #inherited(): LogFields {
@@ -145,7 +152,7 @@ function isCleanedError(value: unknown): value is Record<string, unknown> {
 
 /** Text from strangers must not move the cursor of whoever reads it, nor begin a line of its own. */
 function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1))
+  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 const secretName = /password|passwd|passphrase|token|secret|authori[sz]ation|apikey|privatekey|credential|seed|cookie/

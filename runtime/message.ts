@@ -7,7 +7,7 @@
  */
 import { MAX_ID_BYTES, type Lane, type Subjects } from './broker/subjects.ts'
 import { H, type HeaderBlock } from './broker/headers.ts'
-import type { Delivery } from './broker/delivery.ts'
+import type { Placed } from './broker/delivery.ts'
 import { PayloadError, describe } from './errors.ts'
 import { resolveRetry, type RetryOverride, type RetryRule } from './retryRule.ts'
 import { parseDuration } from './time/duration.ts'
@@ -65,10 +65,10 @@ const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subje
 ])
 
 /** Throws `PayloadError` (`INVALID_HEADER`, `INVALID_ID`) for what makes the message unusable. */
-export function readMessage(delivery: Delivery, subjects: Subjects, actor: string): Message {
-  const draft = draftOf(delivery, subjects, actor)
-  for (const [name, value] of delivery.headers.entries()) READERS.get(name.toLowerCase())?.(draft, value, subjects)
-  if (draft.id === '') draft.id = delivery.origin
+export function readMessage(placed: Placed, subjects: Subjects, actor: string): Message {
+  const draft = draftOf(placed, subjects, actor)
+  for (const [name, value] of placed.headers.entries()) READERS.get(name.toLowerCase())?.(draft, value, subjects)
+  if (draft.id === '') draft.id = `${placed.stream}:${placed.sequence}`
   if (Buffer.byteLength(draft.id) > MAX_ID_BYTES) {
     throw new PayloadError('INVALID_ID', `expected the message's id to have at most ${MAX_ID_BYTES} bytes, got: ${Buffer.byteLength(draft.id)}`)
   }
@@ -77,19 +77,19 @@ export function readMessage(delivery: Delivery, subjects: Subjects, actor: strin
 }
 
 /** What is known of a message whose headers could not be read: enough to bury it. */
-export function unreadableMessage(delivery: Delivery, subjects: Subjects, actor: string): Message {
-  const draft = draftOf(delivery, subjects, actor)
-  draft.id = delivery.origin
+export function unreadableMessage(placed: Placed, subjects: Subjects, actor: string): Message {
+  const draft = draftOf(placed, subjects, actor)
+  draft.id = `${placed.stream}:${placed.sequence}`
   draft.root = draft.id
   return draft as Message
 }
 
-function draftOf(delivery: Delivery, subjects: Subjects, actor: string): Draft {
-  const address = subjects.parseMailbox(delivery.subject)
+function draftOf(placed: Placed, subjects: Subjects, actor: string): Draft {
+  const address = subjects.parseMailbox(placed.subject)
   return {
     id: '',
     actor,
-    name: address?.message ?? delivery.subject,
+    name: address?.message ?? placed.subject,
     lane: address?.queue ?? 'normal',
     attempt: 1,
     contentType: undefined,
@@ -99,13 +99,13 @@ function draftOf(delivery: Delivery, subjects: Subjects, actor: string): Draft {
     expires: undefined,
     deadline: undefined,
     planned: undefined,
-    sentAt: delivery.storedAt,
+    sentAt: placed.storedAt,
     root: undefined,
     parent: undefined,
     schedule: undefined,
     retry: undefined,
     ignored: [],
-    headers: delivery.headers,
+    headers: placed.headers,
   } as unknown as Draft
 }
 

@@ -41,7 +41,9 @@ export async function findServerBinary(options: FindServerOptions = {}): Promise
   if (options.binary !== undefined) return fromSetting(options.binary)
   const tried: string[] = []
   const attempt = async (source: ServerBinary['source'], path: string): Promise<ServerBinary | undefined> => {
-    const version = await usableVersion(path).catch((error: unknown) => void tried.push(`${path}: ${toError(error).message}`))
+    const version = await usableVersion(path).catch(
+      (error: unknown) => void tried.push(`${path}: ${toError(error).message}`),
+    )
     return typeof version === 'string' ? { path, version, source } : undefined
   }
   for (const [source, path] of candidates(cwd, env)) {
@@ -50,7 +52,9 @@ export async function findServerBinary(options: FindServerOptions = {}): Promise
   }
   if (options.install === false) tried.push('npm: not asked, because server.install is off')
   else {
-    const path = await installServer(cwd, env).catch((error: unknown) => void tried.push(`npm: ${toError(error).message}`))
+    const path = await installServer(cwd, env).catch(
+      (error: unknown) => void tried.push(`npm: ${toError(error).message}`),
+    )
     const found = typeof path === 'string' ? await attempt('installed', path) : undefined
     if (found) return found
   }
@@ -64,7 +68,7 @@ function candidates(cwd: string, env: NodeJS.ProcessEnv): [ServerBinary['source'
     ...[...new Set(installed)].map((path): [ServerBinary['source'], string] => ['package', path]),
     ...onPath.map((folder): [ServerBinary['source'], string] => ['PATH', join(folder, executable)]),
     ['cache', cachedBinary(env)] satisfies [ServerBinary['source'], string],
-  ].filter(([, path]) => existsSync(path)) as [ServerBinary['source'], string][]
+  ].filter(([, path]) => existsSync(path))
 }
 
 function packagedBinary(from: string): string[] {
@@ -101,7 +105,7 @@ async function usableVersion(path: string): Promise<string> {
 
 async function askVersion(path: string): Promise<string> {
   const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 10_000 })
-  const version = /v(\d+\.\d+\.\d+[\w.+-]*)/.exec(stdout)?.[1]
+  const version = /nats-server: v(\d+\.\d+\.\d+[\w.+-]*)/.exec(stdout)?.[1]
   if (version === undefined) throw new Error('it does not tell its version as nats-server does')
   return version
 }

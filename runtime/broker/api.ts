@@ -97,6 +97,11 @@ export class JetStreamApi {
     return `${this.#prefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`
   }
 
+  /** Where the last message of a subject can be read by who may read only that subject. May come from a follower. */
+  directSubject(stream: string, subject: string): string {
+    return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
+  }
+
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }

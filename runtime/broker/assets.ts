@@ -9,6 +9,7 @@ import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream'
 
 import type { ActorSpec } from '../actor.ts'
 import { BrokerError } from '../errors.ts'
+import { randomToken } from '../time/chance.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
 import type { Lane, Subjects } from './subjects.ts'
 
@@ -19,6 +20,9 @@ export interface AssetSettings {
   readonly manage: boolean
   readonly leaseMs: number
   readonly dedupeWindowMs: number
+  /** Bounds of mailboxes whose actors set none. */
+  readonly maxMessages?: number | undefined
+  readonly maxBytes?: number | undefined
   readonly keepDeadMs: number
   readonly keepCancelsMs: number
 }
@@ -81,6 +85,15 @@ export class Assets {
     return { lanes, later, due: { stream: timer, consumer: 'due' } }
   }
 
+  /**
+   * A word that stands in the dedupe keys of what timers put into this actor's mailbox. Senders publish there too: without
+   * it a message under the id `at:7` would make the timer's own publish under that key look like a repeat, and be lost.
+   */
+  async timerSalt(spec: ActorSpec): Promise<string> {
+    const { config } = await this.#api.streamInfo(this.#subjects.timerStream(spec.name))
+    return config.metadata?.[SALT] ?? ''
+  }
+
   /** The streams that all actors share. */
   shared(): Promise<void> {
     return this.#once('shared', async () => {
@@ -140,8 +153,8 @@ export class Assets {
       description: `Troupe: the mailbox of actor ${spec.name}`,
       retention: 'workqueue',
       discard: 'new',
-      max_msgs: spec.maxMessages ?? -1,
-      max_bytes: spec.maxBytes ?? -1,
+      max_msgs: spec.maxMessages ?? this.settings.maxMessages ?? -1,
+      max_bytes: spec.maxBytes ?? this.settings.maxBytes ?? -1,
       duplicate_window: nanos(this.dedupeWindowMs(spec)),
       allow_direct: true,
     } as Stream
@@ -156,6 +169,8 @@ export class Assets {
       allow_msg_schedules: true,
       // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
       allow_rollup_hdrs: true,
+      // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
+      metadata: { [SALT]: randomToken(12) },
     } as Stream
   }
 
@@ -195,7 +210,7 @@ export class Assets {
     const differences = differencesOf(wanted, config)
     const unsafe = differences.filter(({ key, want, have }) => !isSafe(key, want, have))
     if (unsafe.length > 0) throw differs(wanted.name, unsafe)
-    if (differences.length > 0) await this.#api.updateStream({ ...config, ...wanted })
+    if (differences.length > 0) await this.#api.updateStream({ ...config, ...wanted, metadata: { ...wanted.metadata, ...config.metadata } })
   }
 
   async #checkStream(wanted: Stream): Promise<void> {
@@ -215,6 +230,7 @@ export class Assets {
   }
 }
 
+const SALT = 'troupe_salt'
 /** A run that was marked and never ended is forgotten after this: its message is long gone. */
 const MARKS_AGE_MS = 30 * 86_400_000
 
@@ -227,6 +243,7 @@ interface Difference {
 function differencesOf(wanted: Stream, existing: StreamConfig): Difference[] {
   return Object.entries(wanted)
     .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
+    .filter(({ key }) => key !== 'metadata')
     .filter(({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)))
 }
 

@@ -9,7 +9,18 @@ import type { Msg } from '@nats-io/transport-node'
 
 import { HeaderBlock } from './headers.ts'
 
-export class Delivery {
+/** A message with its place in a stream: a delivery, or one that was read. */
+export interface Placed {
+  readonly subject: string
+  readonly stream: string
+  readonly sequence: number
+  readonly headers: HeaderBlock
+  readonly data: Uint8Array
+  /** When it was stored, epoch ms by the server's clock. */
+  readonly storedAt: number
+}
+
+export class Delivery implements Placed {
   readonly #msg: Msg
   #headers: HeaderBlock | undefined
   readonly subject: string
@@ -20,6 +31,10 @@ export class Delivery {
   readonly sequence: number
   /** How often it has been delivered, this time included. */
   readonly count: number
+  /** Its place among the consumer's deliveries. */
+  readonly consumerSequence: number
+  /** The ack subject up to the delivery count: one for all deliveries of a consumer. */
+  readonly ackPrefix: string
   /** When it was stored, epoch ms by the server's clock. */
   readonly storedAt: number
   /** Messages that wait behind it for the same consumer. */
@@ -33,12 +48,16 @@ export class Delivery {
     this.ackSubject = msg.reply ?? ''
     const tokens = this.ackSubject.split('.')
     const first = tokens.length >= 11 ? 4 : 2
-    this.stream = tokens[first] ?? ''
-    this.count = Number(tokens[first + 2])
-    this.sequence = Number(tokens[first + 3])
+    const token = (place: number): string => tokens[first + place] ?? ''
+    this.stream = token(0)
+    this.count = Number(token(2))
+    this.sequence = Number(token(3))
+    this.consumerSequence = Number(token(4))
     // Nanoseconds are beyond what a number holds: the last six digits go first.
-    this.storedAt = Number((tokens[first + 5] ?? '').slice(0, -6))
-    this.pending = Number(tokens[first + 6])
+    this.storedAt = Number(token(5).slice(0, -6))
+    this.pending = Number(token(6))
+    const counted = tokens.slice(first + 2).reduce((length, text) => length + text.length + 1, 0)
+    this.ackPrefix = this.ackSubject.slice(0, this.ackSubject.length - counted)
     this.leasedAt = leasedAt
   }
 
@@ -57,7 +76,7 @@ export class Delivery {
 
   /** Bytes of body and headers together. */
   get size(): number {
-    return this.#msg.size()
+    return (this.#msg as unknown as { size(): number }).size()
   }
 }
 

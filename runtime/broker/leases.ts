@@ -16,6 +16,7 @@
  * 4. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
  */
 import { systemClock } from '../time/clock.ts'
+import type { Delivery } from './delivery.ts'
 
 export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
 
@@ -44,19 +45,18 @@ export class Leases {
     return now - confirmedAt < this.leaseMs * SAFE_SHARE
   }
 
-  /** Enters a delivery; returns its row, or -1 where the table is full (then it is not extended, and `holds` by its age). */
-  enter(ackSubject: string, leasedAt: number, keepUntil: number): number {
+  /** Enters a delivery; returns its row, or -1 where the table is full (then it is not extended, and its age decides). */
+  enter(delivery: Delivery, keepUntil: number): number {
     const row = this.#free.pop()
     if (row === undefined) return -1
-    const tokens = ackSubject.split('.')
-    const first = tokens.length >= 11 ? 6 : 4
     const rows = this.#rows
-    rows[row + ROW.subject] = this.#prefix(tokens.slice(0, first).join('.'))
-    rows[row + ROW.count] = Number(tokens[first])
-    rows[row + ROW.consumerSequence] = Number(tokens[first + 2])
+    rows[row + ROW.subject] = this.#prefix(delivery.ackPrefix)
+    rows[row + ROW.count] = delivery.count
+    rows[row + ROW.consumerSequence] = delivery.consumerSequence
     rows[row + ROW.keepUntil] = keepUntil
-    rows[row + ROW.confirmedAt] = leasedAt
-    rows[row + ROW.sequence] = Number(tokens[first + 1])
+    rows[row + ROW.confirmedAt] = delivery.leasedAt
+    // Last: a row counts from the moment at which it has a sequence.
+    rows[row + ROW.sequence] = delivery.sequence
     return row
   }
 
@@ -70,9 +70,9 @@ export class Leases {
     if (row >= 0) this.#rows[row + ROW.keepUntil] = until
   }
 
-  /** When the lease of a row was last confirmed. */
-  confirmedAt(row: number, otherwise: number): number {
-    return row < 0 ? otherwise : (this.#rows[row + ROW.confirmedAt] ?? otherwise)
+  /** Whether the lease of a delivery surely holds, by its last confirmed heartbeat or, without one, its arrival. */
+  holds(row: number, delivery: Delivery): boolean {
+    return this.isFresh(row < 0 ? delivery.leasedAt : (this.#rows[row + ROW.confirmedAt] ?? delivery.leasedAt))
   }
 
   #prefix(text: string): number {

@@ -32,6 +32,8 @@ export interface Publication {
   readonly stream: string
   /** How long it is safe to repeat, from now: ms. 80 % of the dedupe window where a key is set, 0 without one. */
   readonly repeatMs: number
+  /** How long to try again while nobody answers for the stream: ms. Default `repeatMs`. */
+  readonly awayMs?: number
 }
 
 /** Between two tries at a stream that is away. */
@@ -59,9 +61,11 @@ export class Publisher {
   /** The same with callbacks: no promise on the way, for those who send thousands. */
   store(publication: Publication, onStored: (ack: Published) => void, onError: (error: Error) => void): void {
     const { subject, payload, headers, stream } = publication
-    const repeatUntil = systemClock.monotonic() + publication.repeatMs
+    const now = systemClock.monotonic()
+    const repeatUntil = now + publication.repeatMs
+    const awayUntil = now + (publication.awayMs ?? publication.repeatMs)
     const again = (error: JetStreamError): void => {
-      if (error.refusal !== 'away' || systemClock.monotonic() >= repeatUntil) return onError(error)
+      if (error.refusal !== 'away' || systemClock.monotonic() >= awayUntil) return onError(error)
       setTimeout(() => this.#replies.request(request), AWAY_PAUSE_MS)
     }
     const request = {

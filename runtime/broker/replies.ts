@@ -15,7 +15,7 @@
  */
 import type { Msg } from '@nats-io/transport-node'
 
-import { UnavailableError } from '../errors.ts'
+import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import type { Connection } from './connection.ts'
@@ -55,7 +55,8 @@ export class Replies {
     this.#timeoutMs = timeoutMs
     this.#prefix = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(22)}.`
     connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
-    this.#unlisten = connection.onConnected(() => this.#repeatAll())
+    const unlisten = [connection.onConnected(() => this.#repeatAll()), connection.onProblem((problem) => this.#refuse(problem))]
+    this.#unlisten = () => unlisten.forEach((stop) => stop())
     this.#sweeper = setInterval(() => this.#sweep(), Math.min(250, timeoutMs / 4))
     this.#sweeper.unref()
   }
@@ -136,6 +137,17 @@ export class Replies {
     }
   }
 
+  /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
+  #refuse(problem: Error): void {
+    const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
+    if (operation !== 'publish' || typeof subject !== 'string') return
+    for (const [token, pending] of this.#pending) {
+      if (pending.subject !== subject) continue
+      this.#pending.delete(token)
+      pending.onError(forbidden(subject, problem))
+    }
+  }
+
   #giveUp(token: number, pending: Pending): void {
     this.#pending.delete(token)
     pending.onError(timeoutError(pending.subject))
@@ -152,6 +164,11 @@ function timeoutError(subject: string): UnavailableError {
   return new UnavailableError('TIMEOUT', `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`, {
     data: { subject },
   })
+}
+
+function forbidden(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 function closedError(): UnavailableError {

@@ -126,6 +126,10 @@ export class Subjects {
   parkedLater(actor: string, message: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.${encodeToken(message)}.${encodeToken(id)}`
   }
+  /** That place of any message of the actor: to list, never to purge. */
+  parkedLaterOfAny(actor: string, id: string): string {
+    return `${this.namespace}.timer.at.${actor}.*.${encodeToken(id)}`
+  }
   parkedRetry(actor: string, sequence: number): string {
     return `${this.namespace}.timer.retry.${actor}.${sequence}`
   }

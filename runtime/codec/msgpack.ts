@@ -60,7 +60,7 @@ function toWire(value: unknown): unknown {
   if (value instanceof Map) return new WireMap(packr.pack(Array.from(value, (pair) => pair.map(toWire))))
   if (value instanceof Set) return new WireSet(packr.pack(Array.from(value, toWire)))
   if (Array.isArray(value)) return value.map(toWire)
-  if (hasToJson(value)) return value.toJSON()
+  if (hasToJson(value)) return toWire(value.toJSON())
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, toWire(child)]))
 }
 

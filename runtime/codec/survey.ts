@@ -9,7 +9,7 @@
 export const plain = 0
 /** JSON has no form for it: Map, Set, bigint, bytes. */
 export const beyondJson = 1
-/** MessagePack has a form for it that Troupe defines: Map, Set, bigint. */
+/** It is converted before MessagePack carries it: Map, Set, bigint, what has its own `toJSON`. */
 export const extended = 2
 /** No format takes it: a function, a symbol, a promise, an error, a cycle, too deep. */
 export const refused = 4
@@ -58,7 +58,8 @@ const refusedClasses = [Error, Promise, RegExp, ArrayBuffer, WeakMap, WeakSet, W
 function instanceFlags(value: object): number {
   if (value instanceof Map || value instanceof Set) return beyondJson | extended
   if (value instanceof Uint8Array) return beyondJson
-  if (hasToJson(value)) return plain
+  if (value instanceof Date) return plain
+  if (hasToJson(value)) return extended
   return ArrayBuffer.isView(value) || refusedClasses.some((type) => value instanceof type) ? refused : plain
 }
 

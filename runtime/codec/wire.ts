@@ -78,16 +78,22 @@ function step(bytes: Uint8Array, token: number): boolean {
   if (token >= 0x80 && token < 0xa0) return container(token & 0x0f, token < 0x90)
   if (token === 0xc1) throw undecodable(contentType, 'the byte 0xc1, which MessagePack does not use', at.position - 1)
   if (token >= 0xdc) return container(uint(bytes, token % 2 === 0 ? 2 : 4), token >= 0xde)
-  if (token >= 0xd9) at.position += uint(bytes, 1 << (token - 0xd9))
+  if (token >= 0xd9) skipOver(bytes, 1 << (token - 0xd9))
   else if (token >= 0xd4) extension(bytes, 1 << (token - 0xd4))
   else if (token >= 0xc7) extension(bytes, uint(bytes, 1 << (token - 0xc7)))
-  else at.position += uint(bytes, 1 << (token - 0xc4))
+  else skipOver(bytes, 1 << (token - 0xc4))
   return false
 }
 
 function container(entries: number, isMap: boolean): boolean {
   at.items = isMap ? entries * 2 : entries
   return true
+}
+
+/** Passes text or bytes whose length is written in the next `width` bytes. */
+function skipOver(bytes: Uint8Array, width: number): void {
+  const length = uint(bytes, width)
+  at.position += length
 }
 
 function uint(bytes: Uint8Array, width: number): number {

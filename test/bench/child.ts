@@ -64,7 +64,7 @@ function settle(waiting: Waiting, answer: Answer): void {
 }
 
 function failAll(waiting: Waiting, error: Error): void {
-  for (const { reject } of waiting.values()) reject(error)
+  for (const waiter of waiting.values()) waiter.reject(error)
   waiting.clear()
 }
 

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { jetstreamManager } from '@nats-io/jetstream'
 
+import { startServer } from '../kit/server.ts'
 import { open, subjectOf } from './bare/mailbox.ts'
 import { nowMs } from './clock.ts'
-import { startServer } from './server.ts'
 
 export interface Ground extends AsyncDisposable {
   readonly url: string

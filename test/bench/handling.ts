@@ -5,21 +5,22 @@ import type { Meter } from './meter.ts'
 import type { Payload } from './payload.ts'
 import type { Handler } from './roles.ts'
 
+type Handle = (payload: Payload) => unknown
+
 /** The handler that both sides run. It returns a promise only where it really waits. */
-export function handling(handler: Handler, meter: Meter): (payload: Payload) => unknown {
-  switch (handler.kind) {
-    case 'nothing':
-    case 'read':
-      return () => meter.count()
-    case 'answer':
-      return ({ n }) => (meter.count(), { n })
-    case 'latency':
-      return ({ sentAt }) => sampled(meter, (nowMicros() - sentAt) / 1000)
-    case 'lateness':
-      return ({ due }) => sampled(meter, epochMs() - due)
-    case 'sleep':
-      return () => sleep(handler.ms).then(() => meter.count())
+export function handling(handler: Handler, meter: Meter): Handle {
+  const table: { readonly [K in Handler['kind']]: Handle } = {
+    nothing: () => meter.count(),
+    read: () => meter.count(),
+    answer({ n }) {
+      meter.count()
+      return { n }
+    },
+    latency: ({ sentAt }) => sampled(meter, (nowMicros() - sentAt) / 1000),
+    lateness: ({ due }) => sampled(meter, epochMs() - due),
+    sleep: () => sleep(handler.kind === 'sleep' ? handler.ms : 0).then(() => meter.count()),
   }
+  return table[handler.kind]
 }
 
 function sampled(meter: Meter, value: number): void {

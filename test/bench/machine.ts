@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { readFileSync } from 'node:fs'
 import { cpus, totalmem, type, release } from 'node:os'
 
 /** What a number was measured on. */
@@ -22,17 +22,23 @@ export function machine(): Machine {
 /** Versions of what takes part. */
 export function versions(server: string): Readonly<Record<string, string>> {
   const names = ['@nats-io/nats-core', '@nats-io/transport-node', '@nats-io/jetstream']
-  const clients = names.map((name) => [name, versionOf(`${name}/package.json`)])
+  const clients = names.map((name) => [name, versionOf(name)])
   return {
-    troupe: versionOf('troupe/package.json'),
+    troupe: versionOf(''),
     node: process.versions.node,
     'nats-server': server,
     ...Object.fromEntries(clients),
   }
 }
 
-const require = createRequire(import.meta.url)
+const root = new URL('../../', import.meta.url)
 
-function versionOf(packageFile: string): string {
-  return (require(packageFile) as { readonly version: string }).version
+// Read from the lock file: packages need not export their package.json.
+function versionOf(name: string): string {
+  const lock = JSON.parse(readFileSync(new URL('package-lock.json', root), 'utf8')) as Lock
+  return lock.packages[name === '' ? '' : `node_modules/${name}`]?.version ?? 'unknown'
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly version?: string }>>
 }

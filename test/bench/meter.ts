@@ -84,9 +84,7 @@ interface PromiseWithResolvers<T> {
 
 // Node 20 has no Promise.withResolvers.
 function withResolvers<T>(): PromiseWithResolvers<T> {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((done) => {
-    resolve = done
-  })
-  return { promise, resolve }
+  const parts: { resolve?: (value: T) => void } = {}
+  const promise = new Promise<T>((resolve) => Object.assign(parts, { resolve }))
+  return { promise, resolve: (value) => parts.resolve?.(value) }
 }

@@ -4,7 +4,7 @@ import { nowMicros } from './clock.ts'
 export interface Payload {
   /** The message's number, with an offset so that all have the same number of digits. */
   readonly n: number
-  /** When it was sent, in monotonic microseconds. */
+  /** When it was sent, in monotonic microseconds, where that is measured. */
   readonly sentAt: number
   /** When it is due, in epoch milliseconds; 0 where it is due at once. */
   readonly due: number
@@ -15,7 +15,12 @@ const size = 200
 const empty: Payload = { n: 1e8, sentAt: nowMicros(), due: 0, text: '' }
 const text = 'x'.repeat(size - JSON.stringify(empty).length)
 
-/** The payload of message `n`, stamped now. */
+/** The payload of message `n`. */
 export function payload(n: number, due = 0): Payload {
-  return { n: 1e8 + n, sentAt: nowMicros(), due, text }
+  return { n: 1e8 + n, sentAt: empty.sentAt, due, text }
+}
+
+/** The same, stamped now. */
+export function stamped(n: number): Payload {
+  return { n: 1e8 + n, sentAt: nowMicros(), due: 0, text }
 }

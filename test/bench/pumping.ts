@@ -11,9 +11,9 @@ export async function pumping(count: number, window: number, send: (n: number) =
     let sent = 0
     let settled = 0
     const fill = () => {
-      while (sent < count && sent - settled < window) send(sent++).then(next, reject)
+      while (sent < count && sent - settled < window) send(sent++).then(settle, reject)
     }
-    const next = () => {
+    const settle = () => {
       if (++settled === count) resolve()
       else fill()
     }

@@ -48,29 +48,16 @@ function middle(rounds: readonly Round[], field: keyof Round): number | null {
 }
 
 function holds(hold: Hold, value: number, bare: number | null): boolean | null {
-  switch (hold.kind) {
-    case 'share':
-      return bare === null ? null : value >= hold.atLeast * bare
-    case 'added':
-      return bare === null ? null : value <= bare + hold.atMost
-    case 'limit':
-      return value <= hold.atMost
-    case 'none':
-      return null
-  }
+  if (hold.kind === 'none') return null
+  if (hold.kind === 'limit') return value <= hold.atMost
+  if (bare === null) return null
+  return hold.kind === 'share' ? value >= hold.atLeast * bare : value <= bare + hold.atMost
 }
 
 function holdText(hold: Hold): string {
-  switch (hold.kind) {
-    case 'share':
-      return `≥ ${hold.atLeast * 100} % of bare`
-    case 'added':
-      return `≤ bare + ${hold.atMost}`
-    case 'limit':
-      return `≤ ${hold.atMost}`
-    case 'none':
-      return ''
-  }
+  if (hold.kind === 'none') return ''
+  if (hold.kind === 'limit') return `≤ ${hold.atMost}`
+  return hold.kind === 'share' ? `≥ ${hold.atLeast * 100} % of bare` : `≤ bare + ${hold.atMost}`
 }
 
 /** The lines as a table for people. */

@@ -48,8 +48,11 @@ export interface Sent {
 /** A process that sends messages. */
 export interface SenderRole {
   start(place: Place): Promise<void>
-  /** Sends `count` messages with `window` in flight, one promise each. `ids`: each with an own message id. */
-  pump(count: number, window: number, ids: boolean): Promise<Sent>
+  /**
+   * Sends `count` messages with `window` in flight, one promise and one id each. `encode`: the bare loop makes JSON of
+   * each (the runtime always does), else it sends the same bytes.
+   */
+  pump(count: number, window: number, encode: boolean): Promise<Sent>
   /** Sends one message every `everyMs`, without waiting for the acknowledgement of the one before. */
   pace(count: number, everyMs: number): Promise<void>
   /** Sends and awaits the outcome, one after the other. Resolves to the milliseconds of each. */

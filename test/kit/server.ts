@@ -3,11 +3,11 @@
  * and it is ready when `startServer` resolves.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 import { findServerBinary } from '#config/server/binary.js'
+import { freePort } from '#config/server/nats.js'
 import { whenReady } from '#config/server/ready.js'
 import { spawnWatched, type Watched } from '#config/server/watched.js'
 
@@ -36,6 +36,8 @@ export interface TestServer extends AsyncDisposable {
   /** Ends it and removes its folder. */
   stop(): Promise<void>
 }
+
+export { freePort }
 
 /** Starts a nats-server and waits until it is ready. */
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -75,6 +77,7 @@ function confText({ conf = '', jetstream = true, dataDir }: TestServerOptions, d
   const store = JSON.stringify(dataDir ?? join(dir, 'data'))
   return [
     `listen: "127.0.0.1:${port}"`,
+    `server_name: ${JSON.stringify(nameOf(dir))}`,
     `log_file: ${JSON.stringify(join(dir, 'server.log'))}`,
     ...(jetstream ? [`jetstream { store_dir: ${store}, sync_interval: "1s" }`] : []),
     conf,
@@ -82,22 +85,15 @@ function confText({ conf = '', jetstream = true, dataDir }: TestServerOptions, d
   ].join('\n')
 }
 
+// The folder's name is nobody else's.
+const nameOf = (dir: string): string => basename(dir)
+
 async function launch(binary: string, dir: string, port: number): Promise<Watched> {
-  const child = await spawnWatched(binary, ['-c', 'server.conf'], dir)
+  const child = await spawnWatched(binary, ['-c', 'server.conf'], dir, dir)
   const over = new AbortController()
   void child.exited.then(() => over.abort())
   const timeUp = AbortSignal.timeout(20_000)
-  if (await whenReady(port, AbortSignal.any([over.signal, timeUp]))) return child
+  if (await whenReady(port, nameOf(dir), AbortSignal.any([over.signal, timeUp]))) return child
   await child.end()
   throw new Error(`nats-server did not start: see ${join(dir, 'server.log')}`)
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
@@ -35,16 +37,20 @@ describe("the tests' own nats-server", () => {
     expect((await readInfo(server.port))?.jetstream).toBeUndefined()
   })
 
-  it('does not outlive a process that is killed', async () => {
+  it('does not outlive a process that is killed, and neither does its folder', async () => {
+    const left = await mkdtemp(join(tmpdir(), 'troupe-left-'))
     const code = `
       import { spawnWatched } from ${JSON.stringify(join(process.cwd(), 'dist/config/server/watched.js'))}
-      const child = await spawnWatched('sleep', ['1000'], '.')
+      const child = await spawnWatched('sleep', ['1000'], '.', ${JSON.stringify(left)})
       console.log(child.pid)`
-    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const [chunk] = (await once(parent.stdout, 'data')) as [Buffer]
     const pid = Number(chunk.toString())
     expect(signal(pid, 0)).toBe(true)
     parent.kill('SIGKILL')
     await expect.poll(() => signal(pid, 0), { timeout: 5000 }).toBe(false)
+    await expect.poll(() => existsSync(left), { timeout: 5000 }).toBe(false)
   })
 })

@@ -1,8 +1,8 @@
-import type { NatsConnection, PublishOptions } from '@nats-io/nats-core'
+import type { MsgHdrs, NatsConnection } from '@nats-io/nats-core'
 import { headers } from '@nats-io/nats-core'
 
 import { nowMs } from '../clock.ts'
-import { payload } from '../payload.ts'
+import { payload, stamped } from '../payload.ts'
 import { pacing, pumping } from '../pumping.ts'
 import type { SenderRole } from '../roles.ts'
 import { Inbox } from './inbox.ts'
@@ -22,8 +22,8 @@ export const role: SenderRole = {
     subject = subjectOf(space)
     await ensureMailbox(nc, space)
   },
-  pump: (count, window, ids) => pumping(count, window, ids ? sendWithId : send),
-  pace: (count, everyMs) => pacing(count, everyMs, sendWithId),
+  pump: (count, window, encode) => pumping(count, window, encode ? send : sendBytes),
+  pace: (count, everyMs) => pacing(count, everyMs, sendStamped),
   async ask(count) {
     const took: number[] = []
     for (let n = 0; n < count; n++) took.push(await askOnce(n))
@@ -33,38 +33,47 @@ export const role: SenderRole = {
   stop: () => nc.close(),
 }
 
-function send(n: number): Promise<void> {
-  return inbox.store(subject, JSON.stringify(payload(n)))
+const bytes = new TextEncoder().encode(JSON.stringify(payload(0)))
+
+function sendBytes(): Promise<void> {
+  return inbox.store(subject, bytes, withId())
 }
 
-function sendWithId(n: number): Promise<void> {
-  return inbox.store(subject, JSON.stringify(payload(n)), withHeaders({ 'Nats-Msg-Id': nextId() }))
+function send(n: number): Promise<void> {
+  return inbox.store(subject, JSON.stringify(payload(n)), withId())
+}
+
+function sendStamped(n: number): Promise<void> {
+  return inbox.store(subject, JSON.stringify(stamped(n)), withId())
 }
 
 // Unique through all runs of this process, and as long as an id of the runtime (22 characters).
-function nextId(): string {
-  return `bench-${(++ids).toString().padStart(16, '0')}`
+function withId(): MsgHdrs {
+  const built = headers()
+  built.set('Nats-Msg-Id', `bench-${1e15 + ++ids}`)
+  return built
 }
 let ids = 0
-
-function withHeaders(fields: Readonly<Record<string, string>>): PublishOptions {
-  const built = headers()
-  for (const [name, value] of Object.entries(fields)) built.set(name, value)
-  return { headers: built }
-}
 
 // Resolves with the outcome; that the message was stored is known by then.
 async function askOnce(n: number): Promise<number> {
   const begun = nowMs()
   await new Promise<void>((resolve, reject) => {
-    const options = withHeaders({ 'Nats-Msg-Id': nextId(), Reply: inbox.address(() => resolve()) })
-    inbox.store(subject, JSON.stringify(payload(n)), options).catch(reject)
+    const built = withId()
+    built.set(
+      'Reply',
+      inbox.address(() => resolve()),
+    )
+    inbox.store(subject, JSON.stringify(payload(n)), built).catch(reject)
   })
   return nowMs() - begun
 }
 
 // JetStream's own schedule: the server's tick of 250 ms is what the runtime's timer improves on.
 function park(n: number, due: number): Promise<void> {
-  const schedule = { 'Nats-Schedule': `@at ${new Date(due).toISOString()}`, 'Nats-Schedule-Target': subject }
-  return inbox.store(parkedAt(space, n), JSON.stringify(payload(n, due)), withHeaders(schedule))
+  const schedule = headers()
+  schedule.set('Nats-Schedule', `@at ${new Date(due).toISOString()}`)
+  schedule.set('Nats-Schedule-Target', subject)
+  return inbox.store(parkedAt(space, parked++), JSON.stringify(payload(n, due)), schedule)
 }
+let parked = 0

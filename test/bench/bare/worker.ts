@@ -32,8 +32,10 @@ export const role: WorkerRole = {
 }
 
 function ack(inbox: Inbox, message: Msg): void {
-  inbox.request(message.reply ?? '', '+ACK', confirmed)
+  inbox.request(message.reply ?? '', ackBody, confirmed)
 }
+
+const ackBody = new TextEncoder().encode('+ACK')
 
 function confirmed(): void {}
 

@@ -7,16 +7,25 @@ import type { SenderRole, WorkerRole } from '../roles.ts'
 
 /** How many are due at the one moment. */
 export const burstCount = 5_000
+/** New processes need some thousand messages until their code is compiled. */
+const warm = 20_000
 
 /** 5,000 messages due at one moment: when the last handler starts. Bare: JetStream's own schedules. */
 export const burst: Measure = async (ground, plan) => {
   const rows = await inTurn(ground, plan, 3, async (side, space) => {
     const place = { url: ground.url, space }
     await using worker = await startWorker(side)
-    await worker.call('start', { ...place, handler: { kind: 'lateness' }, concurrency: 256, marks: [burstCount] })
+    await worker.call('start', {
+      ...place,
+      handler: { kind: 'lateness' },
+      concurrency: 256,
+      marks: [warm, warm + burstCount],
+    })
     await using sender = await startSender(side)
     await sender.call('start', place)
-    return bursting(worker, sender, 0)
+    await sender.call('pump', warm, 2048, true)
+    await worker.call('mark', 0)
+    return await bursting(worker, sender, 1)
   })
   return Object.entries(burstHolds).map(([name, hold]) => rows(name, 'ms', hold))
 }

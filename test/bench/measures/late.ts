@@ -7,16 +7,25 @@ import type { SenderRole, WorkerRole } from '../roles.ts'
 
 /** How many are due at random moments. */
 export const lateCount = 500
+/** New processes need some thousand messages until their code is compiled. */
+const warm = 5_000
 
 /** 500 delayed messages at random moments: how late their handlers start. Bare: JetStream's own schedules. */
 export const late: Measure = async (ground, plan) => {
   const rows = await inTurn(ground, plan, 3, async (side, space) => {
     const place = { url: ground.url, space }
     await using worker = await startWorker(side)
-    await worker.call('start', { ...place, handler: { kind: 'lateness' }, concurrency: 256, marks: [lateCount] })
+    await worker.call('start', {
+      ...place,
+      handler: { kind: 'lateness' },
+      concurrency: 256,
+      marks: [warm, warm + lateCount],
+    })
     await using sender = await startSender(side)
     await sender.call('start', place)
-    return lateness(worker, sender, 0)
+    await sender.call('pump', warm, 2048, true)
+    await worker.call('mark', 0)
+    return await lateness(worker, sender, 1)
   })
   return Object.entries(lateHolds).map(([name, hold]) => rows(name, name === 'early' ? 'msg' : 'ms', hold))
 }

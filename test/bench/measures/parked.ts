@@ -7,6 +7,7 @@ import type { SenderRole } from '../roles.ts'
 import { burstCount, burstHolds, bursting } from './burst.ts'
 import { lateCount, lateHolds, lateness } from './late.ts'
 
+const warm = 20_000
 const dayMs = 24 * 3600 * 1000
 
 /** A million messages parked for tomorrow: the worker must not grow, and late and burst must hold as without them. */
@@ -29,17 +30,19 @@ function unitOf(name: string): string {
 async function heaped(ground: Ground, side: Side, space: string, count: number): Promise<Found> {
   const place = { url: ground.url, space }
   await using worker = await startWorker(side)
-  const marks = [lateCount, 2 * lateCount, 2 * lateCount + burstCount]
+  const marks = [warm, warm + lateCount, warm + 2 * lateCount, warm + 2 * lateCount + burstCount]
   await worker.call('start', { ...place, handler: { kind: 'lateness' }, concurrency: 256, marks })
   await using sender = await startSender(side)
   await sender.call('start', place)
-  // Once before, so that what the first delayed messages allocate is no growth.
-  await lateness(worker, sender, 0)
+  // Both kinds once before, so that what the first messages allocate is no growth.
+  await sender.call('pump', warm, 2048, true)
+  await worker.call('mark', 0)
+  await lateness(worker, sender, 1)
   const before = await worker.call('memory')
   const rate = await park(sender, count)
   await ground.emptied(space)
   const after = await worker.call('memory')
-  const delays = { ...(await lateness(worker, sender, 1)), ...(await bursting(worker, sender, 2)) }
+  const delays = { ...(await lateness(worker, sender, 2)), ...(await bursting(worker, sender, 3)) }
   return {
     ...delays,
     'parked rate': rate,

@@ -1,5 +1,5 @@
 import { nowMs } from '../clock.ts'
-import { payload } from '../payload.ts'
+import { payload, stamped } from '../payload.ts'
 import { pacing, pumping } from '../pumping.ts'
 import type { SenderRole } from '../roles.ts'
 import type { Client } from './planned.ts'
@@ -14,9 +14,8 @@ export const role: SenderRole = {
   async start({ url, space }) {
     client = await troupe.connect({ servers: url, namespace: space })
   },
-  // The runtime gives every message an id, so both kinds are the same here.
   pump: (count, window) => pumping(count, window, send),
-  pace: (count, everyMs) => pacing(count, everyMs, send),
+  pace: (count, everyMs) => pacing(count, everyMs, sendStamped),
   async ask(count) {
     const took: number[] = []
     for (let n = 0; n < count; n++) took.push(await askOnce(n))
@@ -28,6 +27,10 @@ export const role: SenderRole = {
 
 function send(n: number): Promise<unknown> {
   return client.send(bench.noop, payload(n))
+}
+
+function sendStamped(n: number): Promise<unknown> {
+  return client.send(bench.noop, stamped(n))
 }
 
 async function askOnce(n: number): Promise<number> {

@@ -1,0 +1,139 @@
+/** What the timer reads and writes: a delayed message as sent, as parked, as released, as put into its mailbox. */
+import type { Placed } from '../../runtime/broker/delivery.ts'
+import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../../runtime/broker/headers.ts'
+import { LANES, type Lane, type Subjects } from '../../runtime/broker/subjects.ts'
+import { toError, toFailure, type Failure } from '../../runtime/errors.ts'
+import { keptHeaders } from '../../runtime/flow/copies.ts'
+import { readMessage, unreadableMessage, type Message } from '../../runtime/message.ts'
+
+/** Ready to be put into its mailbox: everything is made before the moment at which it is due. */
+export interface Due {
+  /** Epoch ms by the server's clock. */
+  readonly at: number
+  readonly message: Message
+  readonly subject: string
+  readonly payload: Uint8Array
+  readonly headers: Uint8Array
+  /** For a retry: the sequence of the delivery that it was made from. */
+  readonly original: number | undefined
+}
+
+export interface Later {
+  readonly due: Due
+  readonly message: Message
+  readonly lane: Lane
+  readonly isReplacing: boolean
+  readonly failure?: undefined
+}
+
+interface Unreadable {
+  readonly message: Message
+  readonly failure: Failure
+}
+
+/** A day: the broom comes after everything that decides has decided. */
+const BROOM_S = 86_400
+
+/** A message from the `later` queue; without a time it is due now. */
+export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
+  return reading(placed, subjects, actor, () => {
+    const message = messageOf(placed, subjects, actor)
+    const lane = laneOf(placed.headers)
+    const due = {
+      at: message.planned ?? 0,
+      message,
+      subject: subjects.message(actor, message.name, lane),
+      payload: placed.data,
+      headers: released(placed, message, `at:${placed.sequence}:${salt}`),
+      original: undefined,
+    }
+    return { due, message, lane, isReplacing: placed.headers.get(H.replace) === 'true' }
+  })
+}
+
+/** A message that the server released, or that is still parked. */
+export function readDue(placed: Placed, subjects: Subjects, actor: string, salt: string): { due: Due; message: Message; failure?: undefined } | Unreadable {
+  return reading(placed, subjects, actor, () => {
+    const message = messageOf(placed, subjects, actor)
+    const [, sequence] = originOf(placed.headers)
+    const isRetry = placed.subject.startsWith(subjects.dueRetry(actor, 0).slice(0, -1))
+    const due = {
+      at: message.planned ?? 0,
+      message,
+      subject: subjects.message(actor, message.name, laneOf(placed.headers)),
+      payload: placed.data,
+      headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
+      original: isRetry ? sequence : undefined,
+    }
+    return { due, message }
+  })
+}
+
+/** The headers of a parked copy, without those of its schedule. */
+export function parkedHeaders(placed: Placed, { message, lane }: Later): HeaderEntry[] {
+  return [
+    ...keptHeaders(message),
+    [H.id, message.id],
+    [H.dedupe, `at:${placed.sequence}`],
+    [H.origin, `${placed.stream}:${placed.sequence}`],
+    [H.subject, placed.subject],
+    [H.sent, String(placed.storedAt)],
+    [H.due, String(message.planned ?? 0)],
+    [H.lane, lane],
+  ]
+}
+
+function reading<T>(placed: Placed, subjects: Subjects, actor: string, read: () => T): T | Unreadable {
+  try {
+    return read()
+  } catch (error) {
+    return { message: unreadableMessage(placed, subjects, actor), failure: toFailure(toError(error)) }
+  }
+}
+
+/** Read as its first subject says: the parked copy carries it, since its own subject has no room for it. */
+function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
+  const subject = placed.headers.get(H.subject)
+  const isOwn = subjects.parseMailbox(placed.subject) !== undefined
+  const first = !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
+  return readMessage(first === placed.subject ? placed : at(placed, first), subjects, actor)
+}
+
+/** The same message under another subject. Written out, since a delivery's fields are getters. */
+function at({ stream, sequence, headers, data, storedAt }: Placed, subject: string): Placed {
+  return { subject, stream, sequence, headers, data, storedAt }
+}
+
+/** The headers under which it enters its lane. */
+function released(placed: Placed, message: Message, key: string): Buffer {
+  const carried = [H.attempt, H.error, H.history].flatMap((name): HeaderEntry[] => {
+    const value = placed.headers.get(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+  const origin = placed.headers.get(H.origin)
+  const headers: HeaderEntry[] = [
+    ...keptHeaders(message),
+    ...carried,
+    [H.id, message.id],
+    [H.dedupe, key],
+    [H.origin, origin ?? `${placed.stream}:${placed.sequence}`],
+    [H.sent, String(message.sentAt)],
+  ]
+  if (message.planned !== undefined) headers.push([H.due, String(message.planned)])
+  if (message.expires !== undefined) {
+    const seconds = Math.max(1, Math.ceil((message.expires - Math.max(message.planned ?? 0, placed.storedAt)) / 1000))
+    headers.push([H.ttl, `${seconds + BROOM_S}s`])
+  }
+  return encodeHeaders(headers)
+}
+
+function laneOf(headers: HeaderBlock): Lane {
+  const lane = headers.get(H.lane)
+  return LANES.find((name) => name === lane) ?? 'normal'
+}
+
+function originOf(headers: HeaderBlock): [stream: string, sequence: number] {
+  const text = headers.get(H.origin) ?? ''
+  const colon = text.lastIndexOf(':')
+  return [text.slice(0, colon), Number(text.slice(colon + 1))]
+}

@@ -1,0 +1,254 @@
+/**
+ * The timer: a built-in actor that every system runs for each actor that it hosts. It puts messages into their mailbox when
+ * they are due. Any number of timers may run for one actor; none is a leader (P5).
+ *
+ * Two queues come in:
+ * - `later`: a delayed message as its sender stored it. Due soon: held until then. Else parked in the timer stream, with the
+ *   server's own schedule, and forgotten here.
+ * - `due`: what the server released, up to 500 ms before it is due. Held until then.
+ * What is held is unacked, and at its moment: published to its lane under the key of its parking, then acked.
+ *
+ * Where it may die, and why that is safe
+ * 1. Parked, not acked: the `later` message comes again and is parked under the same key, on the same subject: one message.
+ * 2. Held: comes again after the lease, to any timer; late, once.
+ * 3. Published, not acked: comes again and is published under the same key, which the mailbox's window knows: one message.
+ *    Only where NATS was killed in between and the message was handled meanwhile is it sent twice (P4's limit).
+ * 4. A retry's original was never acked (its worker died between parking and ack): before the copy is published the original
+ *    is deleted by its sequence. Until then a redelivered original finds the parked copy and acks itself. So there is
+ *    one message to run at any moment, never two.
+ * Never early: due is compared with a lower bound of the server's clock (serverClock.ts).
+ */
+import type { ActorSpec } from '../../runtime/actor.ts'
+import { JetStreamError } from '../../runtime/broker/api.ts'
+import type { Broker } from '../../runtime/broker/broker.ts'
+import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
+import type { Delivery } from '../../runtime/broker/delivery.ts'
+import { H } from '../../runtime/broker/headers.ts'
+import { Pull, type Trouble } from '../../runtime/broker/pull.ts'
+import type { ServerClock } from '../../runtime/broker/serverClock.ts'
+import type { Failure } from '../../runtime/errors.ts'
+import { HOLD_MS } from '../../runtime/flow/copies.ts'
+import type { Message } from '../../runtime/message.ts'
+import { systemClock } from '../../runtime/time/clock.ts'
+import { readDue, readLater, type Due, type Later } from './copies.ts'
+import { Heap } from './heap.ts'
+import { park } from './park.ts'
+
+export interface TimerHost {
+  readonly broker: Broker
+  readonly clock: ServerClock
+  onTrouble(actor: string, trouble: Trouble): void
+  /** A message that can never be put into its mailbox: buried as a dead letter, then its delivery is ended. */
+  bury(delivery: Delivery, message: Message, failure: Failure, then: () => void): void
+  /** A message that was cancelled while it waited: told to who waits for its outcome. */
+  dropped(message: Message, origin: string, reason: string): void
+}
+
+interface Held {
+  readonly delivery: Delivery
+  readonly due: Due
+}
+
+/** Most messages that one timer holds or parks at once. */
+const CAPACITY = 8_192
+/** A mailbox that refuses: given back for 1 s, doubled each time, to 60 s; dead after so many tries (about 25 minutes). */
+const MAX_TRIES = 30
+const PUBLISH_REPEAT_MS = 60_000
+const NAK_MS = 5_000
+
+export class Timer {
+  readonly #spec: ActorSpec
+  readonly #host: TimerHost
+  readonly #held = new Heap<Held>((entry) => entry.due.at)
+  #salt = ''
+  #pulls: Pull[] = []
+  #busy = 0
+  #alarm: NodeJS.Timeout | undefined
+  #alarmAt = Infinity
+  #stopped = false
+  #whenIdle: (() => void) | undefined
+
+  constructor(spec: ActorSpec, host: TimerHost) {
+    this.#spec = spec
+    this.#host = host
+  }
+
+  /** Messages in memory: due within a moment, or being parked. */
+  get holding(): number {
+    return this.#held.size + this.#busy
+  }
+
+  async start(): Promise<void> {
+    const { broker } = this.#host
+    const { later, due } = await broker.assets.worker(this.#spec)
+    this.#salt = await broker.assets.timerSalt(this.#spec)
+    this.#pulls = [
+      this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
+      this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
+    ]
+    this.#refill()
+  }
+
+  /** Takes no more, gives back what it holds, and ends when nothing is on its way. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#alarm)
+    await Promise.all(this.#pulls.map((pull) => pull.stop()))
+    for (let entry = this.#held.pop(); entry !== undefined; entry = this.#held.pop()) this.#giveBack(entry.delivery, 0)
+    if (this.#busy > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve))
+  }
+
+  /** Takes out what is held here and parked in the server. Returns the ids that it met. */
+  async cancel(cancel: Cancel): Promise<string[]> {
+    const hit = this.#held.remove(({ due }) => matches(cancel, due.message) && due.message.sentAt <= cancel.at)
+    for (const { delivery, due } of hit) {
+      this.#host.dropped(due.message, delivery.origin, cancel.reason ?? 'cancelled')
+      this.#settle((then) => this.#host.broker.acks.ack(delivery, then))
+    }
+    return [...hit.map(({ due }) => due.message.id), ...(await this.#cancelParked(cancel))]
+  }
+
+  #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
+    const { broker, onTrouble } = this.#host
+    const pull: Pull = new Pull(broker.connection, broker.api.nextSubject(stream, consumer), () => systemClock.monotonic(), {
+      onDelivery: (delivery) => {
+        if (this.#stopped) this.#giveBack(delivery, 0)
+        else onDelivery(delivery)
+        this.#refill()
+      },
+      onSwept: () => {},
+      onRoom: () => this.#refill(),
+      onTrouble: (trouble) => onTrouble(this.#spec.name, trouble),
+    })
+    return pull
+  }
+
+  #refill(): void {
+    const room = CAPACITY - this.holding
+    for (const pull of this.#pulls) if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
+  }
+
+  #onLater(delivery: Delivery): void {
+    const { broker, clock } = this.#host
+    const later = readLater(delivery, broker.subjects, this.#spec.name, this.#salt)
+    if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
+    if (later.due.at - clock.now() <= HOLD_MS) return this.#hold({ delivery, due: later.due })
+    this.#park(delivery, later)
+  }
+
+  #park(delivery: Delivery, later: Later): void {
+    this.#busy++
+    park(this.#host.broker, delivery, later).then(
+      () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
+      () => this.#host.broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
+    )
+  }
+
+  #onDue(delivery: Delivery): void {
+    const { broker } = this.#host
+    const due = readDue(delivery, broker.subjects, this.#spec.name, this.#salt)
+    if (due.failure !== undefined) return this.#bury(delivery, due.message, due.failure)
+    if (due.due.original === undefined) return this.#hold({ delivery, due: due.due })
+    // Rule 4 of the head: the original goes before the copy is to be seen.
+    this.#busy++
+    broker.api.deleteMessage(broker.subjects.mailboxStream(this.#spec.name), due.due.original).then(
+      () => {
+        this.#hold({ delivery, due: due.due })
+        this.#idle()
+      },
+      () => broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
+    )
+  }
+
+  #hold(entry: Held): void {
+    if (this.#stopped) return this.#giveBack(entry.delivery, 0)
+    this.#held.push(entry)
+    if (entry.due.at < this.#alarmAt) this.#setAlarm(entry.due.at)
+  }
+
+  #setAlarm(at: number): void {
+    clearTimeout(this.#alarm)
+    this.#alarmAt = at
+    // Node fires a timer up to a millisecond early; never early is then kept by looking again.
+    this.#alarm = setTimeout(() => this.#ring(), Math.max(0, at - this.#host.clock.now()))
+  }
+
+  #ring(): void {
+    this.#alarmAt = Infinity
+    const now = this.#host.clock.now()
+    for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
+      if (next.due.at > now) return this.#setAlarm(next.due.at)
+      this.#held.pop()
+      this.#release(next)
+    }
+    this.#refill()
+  }
+
+  #release({ delivery, due }: Held): void {
+    const { broker } = this.#host
+    this.#busy++
+    const { subject, payload, headers } = due
+    const stream = broker.subjects.mailboxStream(this.#spec.name)
+    broker.publisher.store(
+      { subject, payload, headers, stream, repeatMs: PUBLISH_REPEAT_MS, awayMs: 0 },
+      () => broker.acks.ack(delivery, () => this.#idle()),
+      (error) => this.#refused(delivery, due, error),
+    )
+  }
+
+  /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
+  #refused(delivery: Delivery, due: Due, error: Error): void {
+    const isFinal = error instanceof JetStreamError && error.refusal === 'refused'
+    this.#idle()
+    if (delivery.count >= MAX_TRIES || isFinal) {
+      return this.#bury(delivery, due.message, { name: error.name, message: `could not be put into the mailbox: ${error.message}` })
+    }
+    this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
+  }
+
+  #bury(delivery: Delivery, message: Message, failure: Failure): void {
+    this.#settle((then) => this.#host.bury(delivery, message, failure, then))
+  }
+
+  #giveBack(delivery: Delivery, delayMs: number): void {
+    this.#settle((then) => this.#host.broker.acks.nak(delivery, delayMs, systemClock.monotonic() + NAK_MS, then))
+  }
+
+  #settle(work: (then: () => void) => void): void {
+    this.#busy++
+    work(() => this.#idle())
+  }
+
+  #idle(): void {
+    this.#busy--
+    if (this.#busy === 0) this.#whenIdle?.()
+    this.#refill()
+  }
+
+  /** Only by id: others are met when they are released and fetched. One exact subject at a time, never a wildcard purge. */
+  async #cancelParked(cancel: Cancel): Promise<string[]> {
+    if (cancel.id === undefined) return []
+    const { api, subjects } = this.#host.broker
+    const stream = subjects.timerStream(this.#spec.name)
+    const hit: string[] = []
+    for (const subject of await this.#parkedSubjects(cancel.id, cancel.message)) {
+      const parked = await api.readMessage(stream, { last_by_subj: subject })
+      if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
+      if (!(await api.deleteMessage(stream, parked.sequence))) continue
+      hit.push(cancel.id)
+      const { message } = readDue(parked, subjects, this.#spec.name, this.#salt)
+      this.#host.dropped(message, parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
+    }
+    return hit
+  }
+
+  async #parkedSubjects(id: string, message: string | undefined): Promise<string[]> {
+    const { api, subjects } = this.#host.broker
+    const names = message === undefined ? [...this.#spec.messages.keys()] : [message]
+    if (names.length <= 16) return names.map((name) => subjects.parkedLater(this.#spec.name, name, id))
+    const filter = subjects.parkedLaterOfAny(this.#spec.name, id)
+    const { state } = await api.streamInfo(subjects.timerStream(this.#spec.name), { subjects_filter: filter })
+    return Object.keys(state.subjects ?? {})
+  }
+}
+

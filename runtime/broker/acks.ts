@@ -1,0 +1,44 @@
+/**
+ * The four words that end or extend a delivery (JetStream's ack protocol), each confirmed by the server.
+ *
+ * An ack may be repeated for long: what is done is done, whoever holds the message now. A nak or a term may not: it would
+ * hit another worker's delivery (tried), so it is repeated only while the lease surely holds.
+ */
+import { systemClock } from '../time/clock.ts'
+import type { Delivery } from './delivery.ts'
+import type { Replies } from './replies.ts'
+
+const ACK = Buffer.from('+ACK')
+const NAK = Buffer.from('-NAK')
+const TERM = Buffer.from('+TERM')
+
+/** How long an ack without an answer is repeated: a server may be away for that long. */
+const ACK_PATIENCE_MS = 600_000
+
+export class Acks {
+  readonly #replies: Replies
+
+  constructor(replies: Replies) {
+    this.#replies = replies
+  }
+
+  /** `then` is called when the server has it, or when no more can be done (its consumer is gone, the patience is over). */
+  ack(delivery: Delivery, then: () => void): void {
+    this.#say(delivery, ACK, systemClock.monotonic() + ACK_PATIENCE_MS, then)
+  }
+
+  /** Gives it back: at once, or after a delay. */
+  nak(delivery: Delivery, delayMs: number, leaseUntil: number, then: () => void): void {
+    const word = delayMs > 0 ? Buffer.from(`-NAK ${JSON.stringify({ delay: Math.round(delayMs * 1e6) })}`) : NAK
+    this.#say(delivery, word, leaseUntil, then)
+  }
+
+  /** Ends it without having handled it. */
+  term(delivery: Delivery, leaseUntil: number, then: () => void): void {
+    this.#say(delivery, TERM, leaseUntil, then)
+  }
+
+  #say(delivery: Delivery, payload: Uint8Array, repeatUntil: number, then: () => void): void {
+    this.#replies.request({ subject: delivery.ackSubject, payload, repeatUntil, onReply: then, onError: then })
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Cancels: a stored list of ids and filters, followed by every worker and timer of an actor.
+ *
+ * A cancel holds for messages that were stored before it; a message that is sent later, even under the same id, is
+ * another one. It is kept as long as the stream keeps it (7 days by default), so a worker that starts later honours it.
+ */
+import { jetstream, type ConsumerMessages } from '@nats-io/jetstream'
+
+import { UnavailableError } from '../errors.ts'
+import type { Message } from '../message.ts'
+import type { Broker } from './broker.ts'
+import { H } from './headers.ts'
+
+/** What a cancel's body says, as JSON. All fields that are given must match. */
+export interface CancelRequest {
+  readonly id?: string
+  readonly message?: string
+  readonly root?: string
+  readonly header?: { readonly name: string; readonly value: string }
+  readonly reason?: string
+}
+
+export interface Cancel extends CancelRequest {
+  /** Epoch ms at which it was stored. */
+  readonly at: number
+  /** Where to tell what it met; always below `<namespace>.reply.`. */
+  readonly reply: string | undefined
+}
+
+/** What a cancel met: told to who asked. */
+export type CancelAnswer = { readonly was: 'parked' | 'waiting' | 'running'; readonly id: string }
+
+export class Cancels {
+  readonly #byId = new Map<string, Cancel>()
+  #filters: Cancel[] = []
+  readonly #keepMs: number
+
+  constructor(keepMs: number) {
+    this.#keepMs = keepMs
+  }
+
+  add(cancel: Cancel): void {
+    if (isByIdOnly(cancel) && cancel.id !== undefined) this.#byId.set(cancel.id, cancel)
+    else this.#filters.push(cancel)
+  }
+
+  /** The cancel that a message falls under, if any. `storedAt` is when this copy of it was stored. */
+  find(message: Message): Cancel | undefined {
+    if (this.#byId.size === 0 && this.#filters.length === 0) return undefined
+    const byId = this.#byId.get(message.id)
+    const found = byId ?? this.#filters.find((cancel) => matches(cancel, message))
+    return found !== undefined && message.sentAt <= found.at ? found : undefined
+  }
+
+  /** Forgets what the stream has forgotten too. */
+  prune(now: number): void {
+    for (const [id, cancel] of this.#byId) if (now - cancel.at > this.#keepMs) this.#byId.delete(id)
+    this.#filters = this.#filters.filter((cancel) => now - cancel.at <= this.#keepMs)
+  }
+}
+
+function isByIdOnly({ message, root, header }: CancelRequest): boolean {
+  return message === undefined && root === undefined && header === undefined
+}
+
+/** Whether a cancel speaks of this message: pure. An empty one speaks of nothing. */
+export function matches(cancel: CancelRequest, message: Pick<Message, 'id' | 'name' | 'root' | 'headers'>): boolean {
+  const { id, root, header } = cancel
+  if (id === undefined && cancel.message === undefined && root === undefined && header === undefined) return false
+  if (id !== undefined && id !== message.id) return false
+  if (cancel.message !== undefined && cancel.message !== message.name) return false
+  if (root !== undefined && root !== message.root) return false
+  return header === undefined || message.headers.get(header.name) === header.value
+}
+
+/** Reads all cancels of the actors to their end, then follows. Bodies that are none are left out. */
+export async function followCancels(
+  broker: Broker,
+  actors: readonly string[],
+  onCancel: (actor: string, cancel: Cancel) => void,
+): Promise<{ stop(): Promise<void> }> {
+  const { connection, subjects } = broker
+  const js = jetstream(connection.raw, connection.settings.domain === undefined ? {} : { domain: connection.settings.domain })
+  const filters = actors.map((actor) => subjects.cancel(actor))
+  const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: filters })
+  const prefix = subjects.cancel('')
+  const { num_pending: pending } = await consumer.info()
+  let left = pending
+  let messages: ConsumerMessages | undefined
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
+    const end = (): void => {
+      clearTimeout(timer)
+      resolve()
+    }
+    if (left === 0) end()
+    consumer
+      .consume({
+        callback: (msg) => {
+          const cancel = readCancel(msg.data, msg.time.getTime(), msg.headers?.get(H.reply), (reply) => subjects.isReply(reply))
+          if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
+          if (--left === 0) end()
+        },
+      })
+      .then((found) => (messages = found))
+      .catch(reject)
+  })
+  return {
+    stop: async () => {
+      await messages?.close()
+    },
+  }
+}
+
+function notRead(stream: string): UnavailableError {
+  return new UnavailableError('TIMEOUT', `expected to read stream ${stream} to its end before starting, but it took too long`)
+}
+
+function readCancel(data: Uint8Array, at: number, reply: string | undefined, isReply: (subject: string) => boolean): Cancel | undefined {
+  try {
+    const request: unknown = JSON.parse(Buffer.from(data).toString())
+    if (typeof request !== 'object' || request === null) return undefined
+    const { id, message, root, header, reason } = request as Record<string, unknown>
+    const pair = header as { name?: unknown; value?: unknown } | undefined
+    return {
+      ...(typeof id === 'string' ? { id } : {}),
+      ...(typeof message === 'string' ? { message } : {}),
+      ...(typeof root === 'string' ? { root } : {}),
+      ...(typeof pair?.name === 'string' && typeof pair.value === 'string' ? { header: { name: pair.name, value: pair.value } } : {}),
+      ...(typeof reason === 'string' ? { reason: reason.slice(0, 512) } : {}),
+      at,
+      reply: reply !== undefined && isReply(reply) ? reply : undefined,
+    }
+  } catch {
+    return undefined
+  }
+}
+

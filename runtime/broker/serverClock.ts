@@ -1,0 +1,50 @@
+/**
+ * The server's clock, as well as it can be known from here.
+ *
+ * A stream's info carries the server's time (`ts`). Asked at `before` and answered at `after` by our monotonic clock, the
+ * server's time now is at least `ts` plus what has passed since `after`. That lower bound is what `now()` tells: who waits
+ * until it is past a moment is never early, and late by at most the round trip. Asked again now and then, since clocks drift.
+ */
+import { systemClock } from '../time/clock.ts'
+import type { JetStreamApi } from './api.ts'
+
+const AGAIN_MS = 30_000
+
+export class ServerClock {
+  readonly #api: JetStreamApi
+  readonly #stream: () => string
+  /** Server's epoch ms minus our monotonic ms, at most. */
+  #offset: number | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(api: JetStreamApi, stream: () => string) {
+    this.#api = api
+    this.#stream = stream
+  }
+
+  /** Epoch ms, with fractions. Before the first answer: our own clock. */
+  now(): number {
+    return this.#offset === undefined ? systemClock.now() : systemClock.monotonic() + this.#offset
+  }
+
+  get isKnown(): boolean {
+    return this.#offset !== undefined
+  }
+
+  /** Asks the server now. Throws what the request throws. */
+  async ask(): Promise<void> {
+    const { ts } = await this.#api.streamInfo(this.#stream())
+    this.#offset = Date.parse(ts) - systemClock.monotonic()
+  }
+
+  /** Asks now and every 30 seconds; a failed try leaves what was known. */
+  async start(): Promise<void> {
+    await this.ask()
+    this.#timer = setInterval(() => void this.ask().catch(() => {}), AGAIN_MS)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The copies that settle makes of a message: a parked retry or snooze, a dead letter, an outcome.
+ *
+ * A copy drops every `Nats-` header of the original and sets its own: a copied `Nats-Expected-Stream` would be refused for
+ * ever, a copied `Nats-TTL` would erase a dead letter. Its dedupe key is made from the place of the delivery, never from an id.
+ */
+import { encodeHeaders, H, headerText, type HeaderEntry } from '../broker/headers.ts'
+import type { Delivery } from '../broker/delivery.ts'
+import type { Failure } from '../errors.ts'
+import type { Message } from '../message.ts'
+import type { DeadReason, Status } from '../outcome.ts'
+
+/** A retry fires that long before it is due; a timer holds it for the rest (DESIGN section 6). */
+export const RELEASE_EARLY_MS = 500
+/** What is due sooner is not worth parking. */
+export const HOLD_MS = 600
+
+/** Errors of earlier attempts that a copy carries along: the newest ones, within these bounds. */
+const HISTORY_ENTRIES = 10
+const HISTORY_BYTES = 4_096
+const STACK_CHARS = 4_000
+const MESSAGE_CHARS = 2_000
+
+export interface PastAttempt {
+  readonly attempt: number
+  readonly at: string
+  readonly error: string
+}
+
+/** Headers that a copy sets itself, in lower case: the original's are dropped. */
+const OWN = new Set(
+  [H.id, H.attempt, H.origin, H.due, H.lane, H.error, H.history, H.sent, H.replace, H.subject, H.reason, H.worker, H.detail, H.tail].map((name) =>
+    name.toLowerCase(),
+  ),
+)
+
+/** The original's headers as a copy keeps them. */
+export function keptHeaders(message: Message): HeaderEntry[] {
+  return message.headers.entries().filter(([name]) => {
+    const lower = name.toLowerCase()
+    return !lower.startsWith('nats-') && !OWN.has(lower)
+  })
+}
+
+/** What every copy says of where it comes from. */
+function provenance(message: Message, delivery: Delivery): HeaderEntry[] {
+  return [
+    [H.id, headerText(message.id)],
+    [H.origin, delivery.origin],
+    [H.subject, delivery.subject],
+    [H.sent, String(message.sentAt)],
+  ]
+}
+
+/** Everything of a parked retry or snooze but its schedule. `dueAt` is epoch ms by the server's clock. */
+export function retryHeaders(
+  run: { message: Message; delivery: Delivery },
+  options: { key: string; attempt: number; dueAt: number; failure?: Failure | undefined; at: string; brief?: boolean },
+): HeaderEntry[] {
+  const { message, delivery } = run
+  const headers: HeaderEntry[] = [
+    ...(options.brief ? [] : keptHeaders(message)),
+    ...provenance(message, delivery),
+    [H.dedupe, options.key],
+    [H.attempt, String(options.attempt)],
+    [H.due, String(Math.round(options.dueAt))],
+    ...(options.brief && message.contentType !== undefined ? [[H.contentType, headerText(message.contentType)] as const] : []),
+  ]
+  if (options.failure !== undefined) headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
+  const history = historyWith(message, options.failure, options.at)
+  if (history.length > 0 && !options.brief) headers.push([H.history, historyText(history)])
+  return headers
+}
+
+/** The schedule headers of something that the server is to release (ADR-51). */
+export function scheduleHeaders(dueAt: number, target: string): HeaderEntry[] {
+  const at = new Date(Math.max(0, dueAt - RELEASE_EARLY_MS)).toISOString()
+  return [
+    [H.schedulePattern, `@at ${at}`],
+    [H.scheduleTarget, target],
+  ]
+}
+
+/** What a dead letter tells beyond its one line: the header `Troupe-Detail`, as JSON. */
+export interface DeadDetail {
+  readonly failure: Failure
+  readonly stack?: string
+  readonly history: readonly PastAttempt[]
+}
+
+export function deadHeaders(
+  run: { message: Message; delivery: Delivery },
+  death: { reason: DeadReason; failure: Failure; stack?: string | undefined; worker: string; at: string; key: string },
+  brief = false,
+): HeaderEntry[] {
+  const { message, delivery } = run
+  const { failure, stack } = death
+  const detail: DeadDetail = {
+    failure: { ...failure, message: failure.message.slice(0, MESSAGE_CHARS) },
+    ...(stack === undefined ? {} : { stack: stack.slice(0, STACK_CHARS) }),
+    history: historyWith(message, undefined, death.at),
+  }
+  return [
+    ...(brief ? [] : keptHeaders(message)),
+    ...provenance(message, delivery),
+    [H.dedupe, death.key],
+    [H.reason, death.reason],
+    [H.error, headerText(`${failure.name}: ${failure.message}`, brief ? 128 : 512)],
+    [H.attempt, String(message.attempt)],
+    [H.worker, headerText(death.worker)],
+    ...(brief ? [] : [[H.detail, asciiJson(detail)] as const]),
+  ]
+}
+
+/** The headers of an outcome, as told to a sender or kept. */
+export function outcomeHeaders(message: Message, delivery: { readonly origin: string }, status: Status, contentType: string): HeaderEntry[] {
+  return [
+    [H.status, status],
+    [H.id, headerText(message.id)],
+    [H.origin, delivery.origin],
+    [H.contentType, contentType],
+  ]
+}
+
+/** Bytes of a whole message with these headers. */
+export function encodedSize(headers: readonly HeaderEntry[], body: Uint8Array): { block: Buffer; size: number } {
+  const block = encodeHeaders(headers)
+  return { block, size: block.length + body.length }
+}
+
+function historyWith(message: Message, failure: Failure | undefined, at: string): PastAttempt[] {
+  const past = readHistory(message.headers.get(H.history))
+  if (failure === undefined) return past
+  return [...past, { attempt: message.attempt, at, error: headerText(`${failure.name}: ${failure.message}`, 300) }].slice(-HISTORY_ENTRIES)
+}
+
+/** The errors of earlier attempts, or none where the header is no list of them: it may come from a stranger. */
+export function readHistory(text: string | undefined): PastAttempt[] {
+  try {
+    const list: unknown = JSON.parse(text ?? '[]')
+    return Array.isArray(list) ? list.filter(isPastAttempt).slice(-HISTORY_ENTRIES) : []
+  } catch {
+    return []
+  }
+}
+
+function isPastAttempt(entry: unknown): entry is PastAttempt {
+  return typeof entry === 'object' && entry !== null && 'attempt' in entry && 'error' in entry && typeof entry.error === 'string'
+}
+
+function historyText(history: PastAttempt[]): string {
+  let entries = history
+  while (entries.length > 1 && asciiJson(entries).length > HISTORY_BYTES) entries = entries.slice(1)
+  return asciiJson(entries)
+}
+
+/** JSON on one line in ASCII: header values of some clients are read byte by byte. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/[\u007F-\uFFFF]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}

@@ -1,0 +1,228 @@
+/**
+ * Fetch: how much to ask of which lane, and what runs next.
+ *
+ * Free slots decide, plus a buffer worth 50 ms of measured handler time: a slow handler must not hoard what an idle worker
+ * could run, a fast one must not wait for the round trip.
+ *
+ * Two ways of asking
+ * - Fast (the buffer is at least as large as the slots): standing pulls on all lanes, refilled at half. More may arrive than
+ *   asked for on one lane, at most once per lane; it is 50 ms of work each.
+ * - Slow: sweeps. When a slot is free, ask the lanes for what is there, one after the other in order of priority; only when
+ *   all are empty, wait on all of them. When the slots are full, take the waiting pulls back; what still arrives beyond
+ *   slots and buffer is given back at once.
+ *
+ * Fairness is counted, not timed: every 8th turn begins with normal, every 16th with low, both when asking and when picking
+ * from the buffer. So high goes first, and low is never starved for ever.
+ */
+import type { Delivery } from '../broker/delivery.ts'
+import type { Pull } from '../broker/pull.ts'
+
+export interface FetchHost {
+  readonly concurrency: number
+  /** Slots that are free now. */
+  free(): number
+  run(delivery: Delivery): void
+  /** Gives a delivery back that was never begun. */
+  giveBack(delivery: Delivery): void
+  /** Monotonic ms. */
+  now(): number
+}
+
+/** Handler time that the buffer may hold. */
+const BUFFER_MS = 50
+export const MAX_BUFFER = 1_000
+/** What waits longer than this in the buffer goes back: the slots are taken by something slow. */
+const STALE_MS = 1_000
+/** Weight of the newest run in the moving average of handler time. */
+const WEIGHT = 1 / 32
+
+/** How many messages the buffer may hold: pure. */
+export function bufferSize(concurrency: number, handlerMs: number | undefined): number {
+  if (handlerMs === undefined) return 0
+  return Math.min(MAX_BUFFER, Math.floor((BUFFER_MS * concurrency) / Math.max(handlerMs, 0.001)))
+}
+
+const TURNS = 16
+
+/** In which order the lanes have their turn: pure. Lane 0 is the highest. */
+export function laneOrder(turn: number, lanes: number): readonly number[] {
+  const order = Array.from({ length: lanes }, (_, lane) => lane)
+  const first = turn % 16 === 15 ? lanes - 1 : turn % 8 === 7 ? Math.min(1, lanes - 1) : 0
+  return [first, ...order.filter((lane) => lane !== first)]
+}
+
+export class Fetch {
+  readonly #host: FetchHost
+  readonly #pulls: Pull[] = []
+  readonly #buffers: Delivery[][] = []
+  /** First of each buffer that was not taken yet: shift() of a long array moves all of it. */
+  readonly #heads: number[] = []
+  #buffered = 0
+  #handlerMs: number | undefined
+  #orders: (readonly number[])[] = []
+  #turn = 0
+  #picks = 0
+  /** Lanes still to be swept in this turn. */
+  #sweep: number[] | undefined
+  #stopped = false
+
+  constructor(host: FetchHost) {
+    this.#host = host
+  }
+
+  /** Adds a lane below those that are there. */
+  addLane(pull: Pull): void {
+    this.#pulls.push(pull)
+    this.#buffers.push([])
+    this.#heads.push(0)
+    this.#orders = Array.from({ length: TURNS }, (_, turn) => laneOrder(turn, this.#pulls.length))
+  }
+
+  get buffered(): number {
+    return this.#buffered
+  }
+  /** Messages asked for, on all lanes. */
+  get asked(): number {
+    return this.#pulls.reduce((sum, pull) => sum + pull.asked, 0)
+  }
+
+  /** A delivery arrived on a lane. */
+  arrived(lane: number, delivery: Delivery): void {
+    if (this.#stopped) return this.#host.giveBack(delivery)
+    if (this.#buffered === 0 && this.#host.free() > 0) this.#host.run(delivery)
+    else if (this.#buffered < this.#room() || this.#isFast()) this.#keep(lane, delivery)
+    else this.#host.giveBack(delivery)
+    if (this.#host.free() === 0 && !this.#isFast()) this.#recall()
+    else if (this.#isFast()) this.refill()
+  }
+
+  /** A run ended after that handler time: its slot is free. */
+  freed(handlerMs: number): void {
+    this.#handlerMs = this.#handlerMs === undefined ? handlerMs : this.#handlerMs + (handlerMs - this.#handlerMs) * WEIGHT
+    this.#drainBuffer()
+    this.refill()
+  }
+
+  /** Asks for what there is room for. */
+  refill(): void {
+    if (this.#stopped) return
+    const want = this.#host.free() + this.#room() - this.#buffered
+    if (this.#isFast()) return this.#standAll(want)
+    if (want <= 0) return this.#recall()
+    if (this.#sweep !== undefined) return
+    if (this.#pulls.every((pull) => pull.asked > 0)) return this.#standAll(want)
+    this.#sweep = [...this.#order(this.#turn++)]
+    this.#sweepNext()
+  }
+
+  /** A sweep of one lane ended. */
+  swept(): void {
+    this.#sweepNext()
+  }
+
+  /** Standing pulls ended or were reset. */
+  room(): void {
+    this.#sweep = undefined
+    this.refill()
+  }
+
+  /** Gives back what has waited too long, since the slots are taken by something slow. Called a few times a second. */
+  giveBackStale(): void {
+    const now = this.#host.now()
+    for (const [lane, buffer] of this.#buffers.entries()) {
+      const oldest = buffer[this.#heads[lane] ?? 0]
+      if (oldest === undefined || now - oldest.leasedAt < STALE_MS) continue
+      this.#handlerMs = Math.max(this.#handlerMs ?? 0, STALE_MS)
+      this.#recall()
+      this.#giveBackLane(lane)
+    }
+  }
+
+  /** Asks for nothing more and gives back what was not begun; resolves when nothing more arrives. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const lane of this.#buffers.keys()) this.#giveBackLane(lane)
+    await Promise.all(this.#pulls.map((pull) => pull.stop()))
+  }
+
+  #room(): number {
+    return bufferSize(this.#host.concurrency, this.#handlerMs)
+  }
+  #isFast(): boolean {
+    return this.#room() >= Math.min(this.#host.concurrency, MAX_BUFFER)
+  }
+
+  #order(turn: number): readonly number[] {
+    return this.#orders[turn % TURNS] ?? []
+  }
+
+  #standAll(want: number): void {
+    for (const pull of this.#pulls) {
+      if (pull.ready && !pull.sweeping && pull.asked <= want / 2) pull.stand(want - pull.asked)
+    }
+  }
+
+  #sweepNext(): void {
+    const lane = this.#sweep?.shift()
+    if (this.#sweep === undefined || this.#stopped) return
+    const want = this.#host.free() + this.#room() - this.#buffered
+    if (want <= 0 || this.#isFast()) {
+      this.#sweep = undefined
+      if (this.#isFast()) this.refill()
+      return
+    }
+    if (lane === undefined) {
+      this.#sweep = undefined
+      return this.#standAll(want)
+    }
+    const pull = this.#pulls[lane]
+    if (pull?.ready) pull.sweep(want)
+    else this.#sweepNext()
+  }
+
+  #recall(): void {
+    this.#sweep = undefined
+    for (const pull of this.#pulls) if (pull.asked > 0) pull.recall()
+  }
+
+  #keep(lane: number, delivery: Delivery): void {
+    this.#buffers[lane]?.push(delivery)
+    this.#buffered++
+    this.#drainBuffer()
+  }
+
+  #drainBuffer(): void {
+    while (this.#buffered > 0 && this.#host.free() > 0) {
+      const next = this.#pick()
+      if (next === undefined) return
+      this.#host.run(next)
+    }
+  }
+
+  #pick(): Delivery | undefined {
+    for (const lane of this.#order(this.#picks++)) {
+      const delivery = this.#take(lane)
+      if (delivery !== undefined) return delivery
+    }
+    return undefined
+  }
+
+  #take(lane: number): Delivery | undefined {
+    const buffer = this.#buffers[lane]
+    const head = this.#heads[lane] ?? 0
+    const delivery = buffer?.[head]
+    if (buffer === undefined || delivery === undefined) return undefined
+    this.#buffered--
+    if (head + 1 === buffer.length) {
+      buffer.length = 0
+      this.#heads[lane] = 0
+    } else {
+      this.#heads[lane] = head + 1
+    }
+    return delivery
+  }
+
+  #giveBackLane(lane: number): void {
+    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane)) this.#host.giveBack(delivery)
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * Settle: an outcome becomes what JetStream holds. The only place that acks messages.
+ *
+ * | outcome            | first, confirmed                                   | then | key of the copy    |
+ * | done               | the result where it is kept; told to who waits     | ack  | result:<s>         |
+ * | retry, snooze      | the copy parked at timer.retry.<actor>.<s>         | ack  | retry:/snooze:<s>  |
+ * | dead               | the dead letter; told to who waits                 | term | dead:<actor>:<s>   |
+ * | cancelled, expired | told to who waits                                  | term |                    |
+ * | released           |                                                    | nak  |                    |
+ * | settled            | (an earlier run did it)                            | ack  |                    |
+ * | lease lost         | nothing; where the handler finished, as done       |      |                    |
+ *
+ * Where it may die, and why that is safe
+ * 1. Before the copy is stored: the message is delivered again after its lease; nothing happened.
+ * 2. Between the copy and the ack: the message is delivered again and finds its own parked copy (redelivery.ts): ack. The
+ *    copy's key makes storing it again nothing. Once the copy was released, the timer has deleted the original first.
+ * 3. A dead letter between copy and term: it dies again under the same key within the stream's window, or is there twice.
+ * 4. An ack that is lost is repeated (acks.ts). A nak or a term is sent only while the lease surely holds.
+ *
+ * Errors are told apart. Away: wait and repeat while the lease holds; after that another delivery does it all again.
+ * Refused: the copy is shrunk (copies.ts); if that does not help the message goes back with a long delay, and an event.
+ * Settling holds no slot of the worker; it ends, whatever the broker does, with the lease.
+ */
+import { encodeHeaders, H } from '../broker/headers.ts'
+import type { Acks } from '../broker/acks.ts'
+import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
+import type { Leases } from '../broker/leases.ts'
+import type { Publisher } from '../broker/publisher.ts'
+import type { Subjects } from '../broker/subjects.ts'
+import { encode, parseContentType, type ContentType } from '../codec/codec.ts'
+import { PayloadError, toError, toFailure, type Failure } from '../errors.ts'
+import type { MessageEvent, MessageEvents } from '../events.ts'
+import type { DeadReason, Outcome, Status } from '../outcome.ts'
+import { sleep, systemClock } from '../time/clock.ts'
+import { deadHeaders, encodedSize, HOLD_MS, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
+import type { Run } from './run.ts'
+
+export interface SettleHost {
+  readonly acks: Acks
+  readonly api: JetStreamApi
+  readonly publisher: Publisher
+  readonly subjects: Subjects
+  readonly leases: Leases
+  readonly worker: string
+  serverNow(): number
+  /** The message is off our hands: its lease may go. */
+  settled(run: Run): void
+  tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void
+}
+
+type Of<K extends Outcome['kind']> = Extract<Outcome, { kind: K }>
+type Table = { readonly [K in Outcome['kind']]: (settle: Settle, run: Run, outcome: Of<K>) => void | Promise<void> }
+
+/** A message that cannot be settled by any means is given back for so long. */
+const REFUSED_DELAY_MS = 300_000
+const AWAY_PAUSE_MS = 200
+/** Copies of a delivery are made again only by its redelivery, within a lease or two: any window of ours covers that. */
+const COPY_REPEAT_MS = 60_000
+
+export class Settle {
+  readonly #host: SettleHost
+
+  constructor(host: SettleHost) {
+    this.#host = host
+  }
+
+  /** Never throws, never rejects; `host.settled` follows. */
+  settle(run: Run, outcome: Outcome): void {
+    if (!this.#mayStill(run, outcome)) outcome = { kind: 'lease-lost', finished: false }
+    const row = TABLE[outcome.kind] as (settle: Settle, run: Run, outcome: Outcome) => void | Promise<void>
+    const later = row(this, run, outcome)
+    if (later !== undefined) later.catch((error: unknown) => this.#unsettled(run, toError(error)))
+  }
+
+  /** With a lapsed lease another worker may hold the message: only what is done stays done. */
+  #mayStill(run: Run, { kind }: Outcome): boolean {
+    return kind === 'done' || kind === 'lease-lost' || kind === 'settled' || this.#host.leases.holds(run.row, run.delivery)
+  }
+
+  done(run: Run, value: unknown): void | Promise<void> {
+    const { reply, keepMs } = run.message
+    if (reply === undefined && keepMs === undefined) return this.ack(run)
+    return this.#deliverOutcome(run, 'done', value).then(() => this.ack(run))
+  }
+
+  async again(run: Run, afterMs: number, failure: Failure | undefined): Promise<void> {
+    const { subjects, publisher } = this.#host
+    const { delivery, message } = run
+    const dueAt = this.#host.serverNow() + afterMs
+    const [park, due] = [subjects.parkedRetry(message.actor, delivery.sequence), subjects.dueRetry(message.actor, delivery.sequence)]
+    const key = `${failure ? 'retry' : 'snooze'}:${delivery.sequence}`
+    const attempt = message.attempt + (failure ? 1 : 0)
+    const headersOf = (brief: boolean): Buffer => {
+      const own = retryHeaders(run, { key, attempt, dueAt, failure, at: isoNow(), brief })
+      return encodeHeaders(afterMs > HOLD_MS ? [...own, ...scheduleHeaders(dueAt, due)] : own)
+    }
+    const full = headersOf(false)
+    const headers = full.length + delivery.data.length > publisher.maxPayload ? headersOf(true) : full
+    if (headers.length + delivery.data.length > publisher.maxPayload) return this.#tooLargeToPark(run, failure)
+    await this.#store(run, afterMs > HOLD_MS ? park : due, delivery.data, headers, subjects.timerStream(message.actor))
+    this.ack(run)
+  }
+
+  async bury(run: Run, reason: DeadReason, failure: Failure, stack: string | undefined): Promise<void> {
+    const { subjects, publisher, worker } = this.#host
+    const { message, delivery } = run
+    const key = `dead:${message.actor}:${delivery.sequence}`
+    const death = { reason, failure, stack, worker, at: isoNow(), key }
+    const subject = subjects.dead(message.actor, message.name, message.id)
+    const { maxPayload } = publisher
+    let { block, size } = encodedSize(deadHeaders(run, death), delivery.data)
+    if (size > maxPayload) ({ block, size } = encodedSize(deadHeaders(run, death, true), delivery.data))
+    let body = delivery.data
+    if (size > maxPayload) {
+      // A body of the server's maximum leaves no room for any header: its end goes into a second message, stored first.
+      const tailAt = body.length - (size - maxPayload) - TAIL_RESERVE
+      await this.#store(run, `${subject}.tail`, body.subarray(tailAt), encodeHeaders([[H.dedupe, `${key}:tail`]]), subjects.deadStream)
+      body = body.subarray(0, tailAt)
+      block = encodeHeaders([...deadHeaders(run, death, true), [H.tail, String(delivery.data.length - tailAt)]])
+    }
+    await this.#store(run, subject, body, block, subjects.deadStream)
+    await this.#deliverOutcome(run, 'dead', { ...failure, attempts: message.attempt })
+    this.#host.tell('dead', run, { reason, failure })
+    this.term(run)
+  }
+
+  /** `cancelled` and `expired`: told to who waits, then out. */
+  async drop(run: Run, status: 'cancelled' | 'expired', failure: Failure): Promise<void> {
+    await this.#deliverOutcome(run, status, failure)
+    this.term(run)
+  }
+
+  ack(run: Run): void {
+    this.#host.acks.ack(run.delivery, () => this.#off(run))
+  }
+
+  term(run: Run): void {
+    const leaseUntil = this.#leaseUntil(run)
+    if (leaseUntil === 0) return this.#off(run)
+    this.#host.acks.term(run.delivery, leaseUntil, () => this.#off(run))
+  }
+
+  release(run: Run, delayMs = 0): void {
+    const leaseUntil = this.#leaseUntil(run)
+    if (leaseUntil === 0) return this.#off(run)
+    this.#host.acks.nak(run.delivery, delayMs, leaseUntil, () => this.#off(run))
+  }
+
+  /** Nothing more to do with the broker. */
+  forget(run: Run): void {
+    this.#off(run)
+  }
+
+  tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void {
+    this.#host.tell(event, run, data)
+  }
+
+  #off(run: Run): void {
+    // The mark says "begun": it must not outlive the run. If this is lost, the message is gone and so is its use.
+    if (run.marked) this.#host.api.purge(this.#host.subjects.markStream, this.#host.subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
+    this.#host.settled(run)
+  }
+
+  /** Monotonic ms until which the lease surely holds, or 0 where it may have lapsed: then neither nak nor term is sent. */
+  #leaseUntil(run: Run): number {
+    const { leases } = this.#host
+    return leases.holds(run.row, run.delivery) ? systemClock.monotonic() + leases.leaseMs * 0.1 : 0
+  }
+
+  /** Keeps the outcome where the sender asked for it, then tells who waits. The kept one is confirmed, the told one is not. */
+  async #deliverOutcome(run: Run, status: Status, value: unknown): Promise<void> {
+    const { message, delivery } = run
+    if (message.reply === undefined && message.keepMs === undefined) return
+    const { headers, body } = this.#outcome(run, status, value)
+    const { subjects, publisher } = this.#host
+    if (message.keepMs !== undefined) {
+      const seconds = Math.max(1, Math.ceil(message.keepMs / 1000))
+      const kept = encodeHeaders([...headers, [H.ttl, `${seconds}s`], [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`]])
+      await this.#store(run, subjects.result(message.actor, message.sender, message.id), body, kept, subjects.resultStream)
+    }
+    if (message.reply !== undefined) publisher.tell(message.reply, body, encodeHeaders(headers))
+  }
+
+  /** The outcome as bytes. A value that cannot be sent is told as such: the message itself is done. */
+  #outcome(run: Run, status: Status, value: unknown): { headers: [string, string][]; body: Uint8Array } {
+    const { message, delivery } = run
+    const type: ContentType = status === 'done' ? parseContentType(message.contentType) : JSON_TYPE
+    const headers = outcomeHeaders(message, delivery, status, type) as [string, string][]
+    try {
+      const body = encode(type, value)
+      const limit = this.#host.publisher.maxPayload - RESULT_RESERVE
+      if (body.length <= limit) return { headers, body }
+      throw new PayloadError('TOO_LARGE', `expected a result of at most ${limit} bytes, got: ${body.length}`)
+    } catch (error) {
+      const failure = toFailure(toError(error))
+      const told = outcomeHeaders(message, delivery, status, JSON_TYPE) as [string, string][]
+      return { headers: [...told, [H.error, failure.code ?? 'UNENCODABLE']], body: encode(JSON_TYPE, failure) }
+    }
+  }
+
+  /** Stores a copy; waits out a broker that is away, as long as the lease holds. Throws what is refused. */
+  async #store(run: Run, subject: string, payload: Uint8Array, headers: Uint8Array, stream: string): Promise<void> {
+    const { publisher, leases } = this.#host
+    for (;;) {
+      try {
+        await publisher.publish({ subject, payload, headers, stream, repeatMs: COPY_REPEAT_MS })
+        return
+      } catch (error) {
+        const isAway = !(error instanceof JetStreamError) || error.refusal === 'away' || error.refusal === 'full'
+        if (!isAway || !leases.holds(run.row, run.delivery)) throw error
+        await sleep(AWAY_PAUSE_MS)
+      }
+    }
+  }
+
+  async #tooLargeToPark(run: Run, failure: Failure | undefined): Promise<void> {
+    const text = `expected room for the headers of a retry, but the message has ${run.delivery.size} of ${this.#host.publisher.maxPayload} bytes`
+    await this.bury(run, 'failed', failure ?? { name: 'PayloadError', code: 'TOO_LARGE', message: text }, undefined)
+  }
+
+  /** No row of the table could be carried out: back to the mailbox, later, and somebody should look. */
+  #unsettled(run: Run, error: Error): void {
+    this.#host.tell('unsettled', run, { failure: toFailure(error) })
+    this.release(run, REFUSED_DELAY_MS)
+  }
+}
+
+const JSON_TYPE: ContentType = 'application/json'
+/** Room beside a dead letter's body that the header naming its tail takes. */
+const TAIL_RESERVE = 64
+/** Room for an outcome's headers. */
+const RESULT_RESERVE = 4_096
+
+const TABLE: Table = {
+  done: (settle, run, { value }) => settle.done(run, value),
+  retry: (settle, run, { afterMs, failure }) => {
+    settle.tell('retry', run, { afterMs, failure })
+    return settle.again(run, afterMs, failure)
+  },
+  snooze: (settle, run, { afterMs }) => {
+    settle.tell('snooze', run, { afterMs })
+    return settle.again(run, afterMs, undefined)
+  },
+  dead: (settle, run, { reason, failure, stack }) => settle.bury(run, reason, failure, stack),
+  cancelled: (settle, run, { reason }) => {
+    settle.tell('cancelled', run, { reason })
+    return settle.drop(run, 'cancelled', { name: 'CancelledError', message: reason })
+  },
+  expired: (settle, run) => {
+    settle.tell('expired', run, {})
+    return settle.drop(run, 'expired', { name: 'ExpiredError', message: 'the message expired before it was run' })
+  },
+  released: (settle, run) => {
+    settle.tell('released', run, {})
+    settle.release(run)
+  },
+  settled: (settle, run) => settle.ack(run),
+  'lease-lost': (settle, run, { finished, value }) => {
+    settle.tell('lease-lost', run, {})
+    return finished ? settle.done(run, value) : settle.forget(run)
+  },
+}
+
+function isoNow(): string {
+  return new Date(systemClock.now()).toISOString()
+}

@@ -1,0 +1,391 @@
+/**
+ * A worker: one actor's mailbox loop in this process. It holds the slots and hands values from fetch to execute to settle.
+ *
+ * Owns: slots, the watch on limits and leases, what "stop" means. Does not own: how much to fetch (fetch.ts), what an
+ * outcome is (execute.ts), what JetStream is told (settle.ts).
+ *
+ * Stopping (P8), in this order: no more is fetched; what was fetched and not begun goes back; runs go on, with `stopping`
+ * true, until `within`; then their signal aborts (`shutdown`), and after the grace those that still run are given back. None of it
+ * counts as an attempt. Last, everything is settled, so that the connection may close.
+ *
+ * A run that does not end after its signal cannot be killed here: after the grace its message is settled as timed out, its
+ * slot is free again, and an event (`abandoned`) says that the code may still run.
+ */
+import type { NatsConnection } from '@nats-io/transport-node'
+
+import type { ActorSpec } from '../actor.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Delivery } from '../broker/delivery.ts'
+import type { Leases } from '../broker/leases.ts'
+import { Pull, type Trouble } from '../broker/pull.ts'
+import type { Sender } from '../client/sender.ts'
+import { RunContext, type ContextHost } from '../context.ts'
+import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
+import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
+import type { Logger } from '../log.ts'
+import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
+import type { Outcome } from '../outcome.ts'
+import { DEFAULT_RETRY } from '../retryRule.ts'
+import { systemClock, type Clock } from '../time/clock.ts'
+import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
+import { Fetch } from './fetch.ts'
+import type { LiveHost } from './live.ts'
+import { lookUp } from './redelivery.ts'
+import type { Run } from './run.ts'
+import { Settle, type SettleHost } from './settle.ts'
+
+export interface WorkerSettings {
+  readonly name: string
+  readonly concurrency: number
+  /** For messages that set none: ms. */
+  readonly timeLimitMs: number
+  /** Between a run's signal and giving it up: ms. */
+  readonly graceMs: number
+}
+
+/** What a worker is given by its system. */
+export interface WorkerHost {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly log: Logger
+  readonly events: EventLevel
+  /** Epoch ms by the server's clock. */
+  serverNow(): number
+  /** Why a message is cancelled, if it is. */
+  cancelled(message: Message): string | undefined
+  senderFor(message: Message): Sender
+  readonly invoke: Invoke
+  /** Told of every event of a message, whatever is published. */
+  onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
+  onTrouble(actor: string, trouble: Trouble): void
+}
+
+/** Limits, leases and the buffer are looked at so often. A limit may be passed by that much. */
+const TICK_MS = 50
+/** A run's lease is kept for settling it, beyond its limit and grace. */
+const SETTLE_MS = 60_000
+
+export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
+  readonly spec: ActorSpec
+  readonly settings: WorkerSettings
+  readonly leases: Leases
+  readonly invoke: Invoke
+  readonly #host: WorkerHost
+  readonly #fetch: Fetch
+  readonly #settle: Settle
+  readonly #running = new Set<Run>()
+  #unsettled = 0
+  #stopping = false
+  #ticker: NodeJS.Timeout | undefined
+  /** Monotonic ms at which this loop was last seen alive: what arrives now was sent to us after that, or a little before. */
+  #aliveAt = systemClock.monotonic()
+  #whenIdle: (() => void) | undefined
+  #hurry: (() => void) | undefined
+  /** Counters since the start. */
+  readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
+
+  constructor(spec: ActorSpec, settings: WorkerSettings, leases: Leases, host: WorkerHost) {
+    this.spec = spec
+    this.settings = settings
+    this.leases = leases
+    this.invoke = host.invoke
+    this.#host = host
+    this.#settle = new Settle(this)
+    this.#fetch = new Fetch({
+      concurrency: settings.concurrency,
+      free: () => settings.concurrency - this.#running.size,
+      run: (delivery) => this.#run(delivery),
+      giveBack: (delivery) => this.#giveBack(delivery),
+      now: () => systemClock.monotonic(),
+    })
+  }
+
+  // What context, execute and settle ask of their host.
+  get worker(): string {
+    return this.settings.name
+  }
+  get clock(): Clock {
+    return this.#host.clock
+  }
+  get log(): Logger {
+    return this.#host.log
+  }
+  get connection(): NatsConnection {
+    return this.#host.broker.connection.raw
+  }
+  get stopping(): boolean {
+    return this.#stopping
+  }
+  get acks(): Broker['acks'] {
+    return this.#host.broker.acks
+  }
+  get api(): Broker['api'] {
+    return this.#host.broker.api
+  }
+  get publisher(): Broker['publisher'] {
+    return this.#host.broker.publisher
+  }
+  get subjects(): Broker['subjects'] {
+    return this.#host.broker.subjects
+  }
+  serverNow(): number {
+    return this.#host.serverNow()
+  }
+  senderFor(message: Message): Sender {
+    return this.#host.senderFor(message)
+  }
+  cancelled({ message }: Run): string | undefined {
+    return this.#host.cancelled(message)
+  }
+  lookUp(run: Run): Promise<Outcome | undefined> {
+    return lookUp(this, run)
+  }
+  messageNames(): Iterable<string> {
+    return this.spec.messages.keys()
+  }
+
+  /** Messages that run now. */
+  get running(): readonly Run[] {
+    return [...this.#running]
+  }
+  /** Fetched and not begun. */
+  get buffered(): number {
+    return this.#fetch.buffered
+  }
+  /** Runs that ended and are not settled yet. */
+  get unsettled(): number {
+    return this.#unsettled - this.#running.size
+  }
+
+  /** Begins to pull. The consumers exist. */
+  async start(): Promise<void> {
+    const { lanes } = await this.#host.broker.assets.worker(this.spec)
+    const { connection, api } = this.#host.broker
+    for (const [lane, queue] of lanes.entries()) {
+      const pull = new Pull(connection, api.nextSubject(queue.stream, queue.consumer), () => this.#aliveAt, {
+        onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
+        onSwept: () => this.#fetch.swept(),
+        onRoom: () => this.#fetch.room(),
+        onTrouble: (trouble) => this.#host.onTrouble(this.spec.name, trouble),
+      })
+      this.#fetch.addLane(pull)
+    }
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
+    this.#aliveAt = systemClock.monotonic()
+    this.#fetch.refill()
+  }
+
+  /** Stops gracefully: runs have `withinMs` to end by themselves. Safe to call again: a shorter time is taken over. */
+  async stop(withinMs: number): Promise<void> {
+    const deadline = systemClock.monotonic() + withinMs
+    this.#stopping = true
+    await this.#fetch.stop()
+    const hurried = new Promise<void>((resolve) => (this.#hurry = resolve))
+    await Promise.race([this.#idleWithin(deadline), hurried])
+    for (const run of this.#running) this.#abort(run, 'shutdown', 'the system is stopping')
+    await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
+    for (const run of this.#running) this.#abandon(run)
+    await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
+    clearInterval(this.#ticker)
+  }
+
+  /** Runs get no more time: their signal aborts now. For a second request to stop. */
+  hurry(): void {
+    this.#hurry?.()
+  }
+
+  /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
+  recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
+    return [...this.#running].filter((run) => {
+      const cancel = run.abortedAt === undefined ? find(run.message) : undefined
+      if (cancel !== undefined) this.#abort(run, 'cancelled', cancel.reason ?? 'cancelled')
+      return cancel !== undefined
+    })
+  }
+
+  /** What live calls need of this worker: the same context, handlers and limits. */
+  liveHost(): LiveHost {
+    const { concurrency, timeLimitMs } = this.settings
+    // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
+    const worker = this
+    return {
+      spec: this.spec,
+      invoke: this.invoke,
+      concurrency,
+      timeLimitMs,
+      worker: this.worker,
+      clock: this.clock,
+      log: this.log,
+      connection: this.connection,
+      get stopping() {
+        return worker.stopping
+      },
+      senderFor: (message) => this.senderFor(message),
+      progress: (run, value) => this.progress(run, value),
+    }
+  }
+
+  /** A handler left a rejected promise behind. */
+  tellLeak(run: RunContext, failure: Failure): void {
+    this.#publish('leak', this.#eventOf(run.source, { failure }))
+  }
+
+  finish(run: Run, outcome: Outcome): void {
+    if (run.over) return
+    run.over = true
+    this.#running.delete(run)
+    const ms = systemClock.monotonic() - run.startedAt
+    if (outcome.kind === 'done') {
+      this.counts.done++
+      if (this.#host.events === 'all') this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
+    } else {
+      this.#count(outcome)
+    }
+    this.#settle.settle(run, outcome)
+    this.#fetch.freed(ms)
+    if (this.#running.size === 0) this.#whenIdle?.()
+  }
+
+  settled(run: Run): void {
+    this.leases.leave(run.row)
+    this.#unsettled--
+    if (this.#unsettled === 0) this.#whenIdle?.()
+  }
+
+  progress(run: RunContext, value: unknown): void {
+    this.#publish('progress', this.#eventOf(run.source, { value }))
+  }
+
+  tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void {
+    this.#publish(event, this.#eventOf(run.message, data) as MessageEvents[K])
+  }
+
+  #count({ kind }: Outcome): void {
+    if (kind === 'retry') this.counts.retried++
+    else if (kind === 'dead') this.counts.dead++
+    else if (kind === 'released') this.counts.released++
+  }
+
+  #run(delivery: Delivery): void {
+    // The loop stood still, or the buffer did: whoever has it now may be another worker.
+    if (!this.leases.isFresh(delivery.leasedAt)) return
+    const startedAt = systemClock.monotonic()
+    let message: Message
+    let problem: unknown
+    try {
+      message = readMessage(delivery, this.subjects, this.spec.name)
+      if (message.retry !== undefined) ruleFor(message, DEFAULT_RETRY)
+    } catch (error) {
+      problem = error
+      message = unreadableMessage(delivery, this.subjects, this.spec.name)
+    }
+    const run = this.#begin(delivery, message, startedAt)
+    if (problem !== undefined) return this.finish(run, unreadable(problem))
+    if (this.#host.events === 'all') this.tell('started', run, {})
+    execute(this, run)
+  }
+
+  #begin(delivery: Delivery, message: Message, startedAt: number): Run {
+    const spec = this.spec.messages.get(message.name)
+    const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
+    const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
+    const ctx = new RunContext(this, message, limitAt)
+    const run: Run = { delivery, message, spec, ctx, row, startedAt, marked: false, abortedAt: undefined, over: false }
+    this.#running.add(run)
+    this.#unsettled++
+    this.counts.started++
+    return run
+  }
+
+  #limitMs(limitMs: number, { deadline }: Message): number {
+    return deadline === undefined ? limitMs : Math.max(0, Math.min(limitMs, deadline - this.serverNow()))
+  }
+
+  #giveBack(delivery: Delivery): void {
+    if (!this.leases.isFresh(delivery.leasedAt)) return
+    this.#unsettled++
+    this.acks.nak(delivery, 0, systemClock.monotonic() + this.leases.leaseMs * 0.1, () => {
+      this.#unsettled--
+      if (this.#unsettled === 0) this.#whenIdle?.()
+    })
+  }
+
+  #tick(): void {
+    const now = systemClock.monotonic()
+    this.#aliveAt = now
+    for (const run of this.#running) this.#watch(run, now)
+    this.#fetch.giveBackStale()
+  }
+
+  #watch(run: Run, now: number): void {
+    const { ctx } = run
+    if (!this.leases.holds(run.row, run.delivery)) this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
+    else if (now >= ctx.limitAt) this.#abortAtLimit(run)
+    if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
+  }
+
+  #abortAtLimit(run: Run): void {
+    const { deadline } = run.message
+    const isDeadline = deadline !== undefined && this.serverNow() >= deadline
+    const ms = Math.round(run.ctx.limitAt - run.startedAt)
+    if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
+    else this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
+  }
+
+  #abort(run: Run, why: AbortCause, text: string): void {
+    if (run.abortedAt !== undefined) return
+    run.abortedAt = systemClock.monotonic()
+    run.ctx.abort(new AbortedError(why, text))
+  }
+
+  /** Its signal did not end it: its message is settled, its code may still run. */
+  #abandon(run: Run): void {
+    const { aborted } = run.ctx
+    if (aborted === undefined || run.over) return
+    this.tell('abandoned', run, { reason: aborted.message })
+    const rule = run.spec?.retry
+    this.finish(run, rule === undefined ? { kind: 'released' } : abortedOutcome(aborted, aborted, run, rule))
+  }
+
+  /** Waits until nothing runs (or `isDone`), or the time is over. */
+  #idleWithin(deadline: number, isDone = (): boolean => this.#running.size === 0): Promise<void> {
+    const leftMs = deadline - systemClock.monotonic()
+    if (isDone() || leftMs <= 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer)
+        this.#whenIdle = undefined
+        resolve()
+      }
+      const timer = setTimeout(end, leftMs)
+      this.#whenIdle = () => isDone() && end()
+    })
+  }
+
+  #eventOf<D extends object>(message: Message, data: D): MessageEvent & D {
+    return {
+      id: message.id,
+      actor: message.actor,
+      message: message.name,
+      attempt: message.attempt,
+      worker: this.settings.name,
+      at: new Date(systemClock.now()).toISOString(),
+      ...data,
+    }
+  }
+
+  #publish<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
+    this.#host.onEvent(event, data)
+    const { events } = this.#host
+    if (event !== 'progress' && (events === 'off' || (events === 'failures' && QUIET_EVENTS.has(event)))) return
+    this.publisher.tell(this.subjects.event(data.actor, data.message, event), jsonOrNote(data))
+  }
+}
+
+function jsonOrNote(data: MessageEvent): Uint8Array {
+  try {
+    return Buffer.from(JSON.stringify(data))
+  } catch {
+    return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
+  }
+}

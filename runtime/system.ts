@@ -1,0 +1,317 @@
+/**
+ * A system: everything that one process hosts. This file wires it, and nothing else does.
+ *
+ * Starting, in order, since each step stands on the one before: connection (or own server) → shared assets → the server's
+ * clock → the keeper of leases → cancels, read to their end → workers, timers, live endpoints.
+ * Stopping is the reverse, so that nothing loses what it needs: live endpoints and timers take no more → workers drain →
+ * cancels → keeper → connection → own server.
+ */
+import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
+import { serveActor, type LiveService } from './broker/service.ts'
+import { followCancels, Cancels, type Cancel, type CancelAnswer } from './broker/cancels.ts'
+import { Keeper } from './broker/keeper.ts'
+import type { Delivery } from './broker/delivery.ts'
+import type { Trouble } from './broker/pull.ts'
+import { Timer } from '../actors/timer/timer.ts'
+import { lineageOf, Sender } from './client/sender.ts'
+import { ConfigError, toError, toFailure, type Failure } from './errors.ts'
+import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
+import { Live } from './flow/live.ts'
+import { runInScope, runOfScope } from './flow/scope.ts'
+import { composeMiddleware, type Middleware } from './flow/middleware.ts'
+import { buryUndelivered, tellDropped } from './flow/bury.ts'
+import { MAX_BUFFER } from './flow/fetch.ts'
+import { ActorWorker } from './flow/worker.ts'
+import { createLogger, type Logger } from './log.ts'
+import type { Message } from './message.ts'
+import { systemClock, type Clock } from './time/clock.ts'
+import { parseDuration, type Duration } from './time/duration.ts'
+import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { loadConfig, type Config } from '../config/index.ts'
+import { handleSignals } from './signals.ts'
+
+export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
+  /** The actors to run. */
+  actors: readonly AnyActor[]
+  /** Wrapped around every handler, the first outermost. */
+  middleware?: readonly Middleware[]
+  /** SIGTERM and SIGINT drain, a second one aborts. Default true. */
+  signals?: boolean
+  /** Between a run's signal and giving it up. Default 5 s. */
+  grace?: Duration
+  /** Where log lines go. Default: stderr, by `logLevel` and `logFormat`. */
+  logger?: Logger
+  /** The time that handlers see. Default: the machine's. */
+  clock?: Clock
+  /** Called for every event of a message in this process, whatever is published. */
+  onEvent?: <K extends keyof MessageEvents>(event: K, data: MessageEvents[K]) => void
+}
+
+/** Starts a system and resolves when its workers pull. Throws `ConfigError`, `UnavailableError`, `BrokerError`. */
+export async function run(options: RunOptions): Promise<System> {
+  const { config, root } = await loadConfig({ overrides: configOf(options) })
+  return startSystem(config, root, options)
+}
+
+/** The same from a configuration that was loaded already. */
+export async function startSystem(config: Config, root: string, options: RunOptions): Promise<System> {
+  const specs = options.actors.map((actor) => specOf(actor))
+  checkNames(specs)
+  const link = await linkTo(config, root)
+  const system = new System(link, specs, options)
+  try {
+    await system.start()
+  } catch (error) {
+    await system.stop({ within: 0 }).catch(() => {})
+    throw error
+  }
+  return system
+}
+
+const GRACE_MS = 5_000
+const PRUNE_MS = 60_000
+/** A stand-still of the event loop that is worth telling. */
+const BLOCKED_MS = 1_000
+const BEAT_MS = 100
+
+export class System {
+  readonly name: string
+  readonly log: Logger
+  /** Sends messages from this process, over the same connection. */
+  readonly troupe: Troupe
+  readonly #link: Link
+  readonly #specs: readonly ActorSpec[]
+  readonly #options: RunOptions
+  readonly #graceMs: number
+  readonly #workers = new Map<string, ActorWorker>()
+  readonly #timers = new Map<string, Timer>()
+  readonly #services: LiveService[] = []
+  readonly #cancels = new Map<string, Cancels>()
+  readonly #cleanups: (() => void | Promise<void>)[] = []
+  #stopping: Promise<void> | undefined
+  readonly #stopped: Promise<void>
+  #markStopped: () => void = () => {}
+
+  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
+    const { config } = link
+    this.name = config.system
+    this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+    this.troupe = new Troupe({ ...link, close: () => this.stop() })
+    this.#link = link
+    this.#specs = specs
+    this.#options = options
+    this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
+    this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
+  }
+
+  /** Workers by actor: for reports and tests. */
+  get workers(): ReadonlyMap<string, ActorWorker> {
+    return this.#workers
+  }
+  get timers(): ReadonlyMap<string, Timer> {
+    return this.#timers
+  }
+  /** Resolves when the system has stopped, whoever stopped it. */
+  get stopped(): Promise<void> {
+    return this.#stopped
+  }
+
+  async start(): Promise<void> {
+    const { broker, clock, config } = this.#link
+    this.#watchProcess()
+    await broker.assets.shared()
+    await clock.start()
+    const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
+    this.#cleanups.push(() => keeper.stop())
+    await this.#followCancels()
+    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper)))
+    this.#watchConnection()
+    this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
+    this.log.info('started', { system: this.name, server: broker.connection.server, namespace: config.namespace, actors: this.#specs.map((spec) => spec.name) })
+  }
+
+  /** Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again. */
+  stop(options: { within?: Duration } = {}): Promise<void> {
+    const withinMs = options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
+    if (this.#stopping !== undefined && withinMs === 0) for (const worker of this.#workers.values()) worker.hurry()
+    return (this.#stopping ??= this.#stop(withinMs))
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void {
+    if (this.#link.config.events === 'off') return
+    const { publisher, subjects } = this.#link.broker
+    const body = { system: this.name, at: new Date(systemClock.now()).toISOString(), ...data }
+    publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
+  }
+
+  async #stop(withinMs: number): Promise<void> {
+    this.log.info('stopping', { system: this.name, withinMs })
+    this.tell('stopping', {})
+    const live = this.#services.map((service) => service.stop(withinMs))
+    await Promise.all([...this.#timers.values()].map((timer) => timer.stop()))
+    await Promise.all([...[...this.#workers.values()].map((worker) => worker.stop(withinMs)), ...live])
+    this.tell('stopped', {})
+    for (const cleanup of this.#cleanups.toReversed()) await cleanup()
+    await this.#link.close()
+    this.log.info('stopped', { system: this.name })
+    this.#markStopped()
+  }
+
+  async #startActor(spec: ActorSpec, keeper: Keeper): Promise<void> {
+    const { broker, config, clock } = this.#link
+    const concurrency = spec.concurrency ?? config.mailbox.concurrency
+    const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
+    this.#cleanups.push(drop)
+    const settings = { name: `${this.name}/${spec.name}`, concurrency, timeLimitMs: config.mailbox.timeLimitMs, graceMs: this.#graceMs }
+    const invoke = composeMiddleware(this.#options.middleware ?? [], runInScope)
+    const worker = new ActorWorker(spec, settings, leases, {
+      broker,
+      clock: this.#options.clock ?? systemClock,
+      log: this.log,
+      events: config.events,
+      serverNow: () => clock.now(),
+      cancelled: (message) => this.#cancelledWaiting(spec.name, message),
+      senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
+      invoke,
+      onEvent: (event, data) => this.#onEvent(event, data),
+      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
+    })
+    const timer = new Timer(spec, {
+      broker,
+      clock,
+      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
+      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
+      dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
+    })
+    this.#workers.set(spec.name, worker)
+    this.#timers.set(spec.name, timer)
+    await Promise.all([worker.start(), timer.start()])
+    const live = new Live(worker.liveHost())
+    this.#services.push(await serveActor(broker, spec, live, { system: this.name }))
+  }
+
+  async #followCancels(): Promise<void> {
+    const { broker, config } = this.#link
+    const names = this.#specs.map((spec) => spec.name)
+    for (const name of names) this.#cancels.set(name, new Cancels(config.retention.cancelsMs))
+    const following = await followCancels(broker, names, (actor, cancel) => this.#onCancel(actor, cancel))
+    const prune = setInterval(() => {
+      for (const cancels of this.#cancels.values()) cancels.prune(systemClock.now())
+    }, PRUNE_MS)
+    prune.unref()
+    this.#cleanups.push(() => clearInterval(prune), () => following.stop())
+  }
+
+  #onCancel(actor: string, cancel: Cancel): void {
+    this.#cancels.get(actor)?.add(cancel)
+    for (const run of this.#workers.get(actor)?.recheckCancels((message) => this.#cancels.get(actor)?.find(message)) ?? []) {
+      this.#answer(cancel, { was: 'running', id: run.message.id })
+    }
+    this.#timers.get(actor)?.cancel(cancel).then(
+      (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
+      (error: unknown) => this.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
+    )
+  }
+
+  #cancelledWaiting(actor: string, message: Message): string | undefined {
+    const cancel = this.#cancels.get(actor)?.find(message)
+    if (cancel === undefined) return undefined
+    this.#answer(cancel, { was: 'waiting', id: message.id })
+    return cancel.reason ?? 'cancelled'
+  }
+
+  #answer(cancel: Cancel, answer: CancelAnswer): void {
+    if (cancel.reply !== undefined) this.#link.broker.publisher.tell(cancel.reply, Buffer.from(JSON.stringify(answer)))
+  }
+
+  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
+    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(then, (error: unknown) => {
+      this.log.error('a message could not be buried; it is tried again', { actor: message.actor, id: message.id, error: toError(error) })
+      this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
+    })
+  }
+
+  #onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
+    if (event === 'retry' || event === 'dead' || event === 'abandoned' || event === 'unsettled' || event === 'lease-lost') {
+      this.log.warn(event, { ...data })
+    }
+    this.#options.onEvent?.(event, data)
+  }
+
+  /** A consumer or stream that is gone is made again; the rest is told. */
+  #onTrouble(spec: ActorSpec, actor: string, trouble: Trouble): void {
+    const problem = trouble.kind === 'silent' ? `no word from the consumer for ${Math.round(trouble.forMs)} ms` : trouble.reason
+    this.log.warn('trouble', { actor, kind: trouble.kind, problem })
+    this.tell('trouble', { actor, problem })
+    if (trouble.kind !== 'gone' || this.#stopping !== undefined) return
+    const { assets } = this.#link.broker
+    assets.forget()
+    assets.worker(spec).catch((error: unknown) => this.log.error('the assets of an actor could not be made again', { actor, error: toError(error) }))
+  }
+
+  #onKeeperLost(error: Error): void {
+    this.log.error('the keeper of leases ended: the system stops, since long runs would be taken by others', { error })
+    this.tell('trouble', { problem: `the keeper of leases ended: ${error.message}` })
+    process.exitCode = 1
+    void this.stop()
+  }
+
+  #watchConnection(): void {
+    const { connection } = this.#link.broker
+    this.#cleanups.push(
+      connection.onDisconnected(() => this.#stopping ?? this.log.warn('disconnected from NATS; trying again', { server: connection.server })),
+      connection.onConnected(() => {
+        this.log.info('connected to NATS again', { server: connection.server })
+        this.tell('reconnected', {})
+      }),
+      connection.onProblem((error) => this.log.warn('NATS reports a problem', { error })),
+    )
+  }
+
+  #watchProcess(): void {
+    if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
+    const onLeak = (reason: unknown): void => this.#onLeak(toError(reason))
+    process.on('unhandledRejection', onLeak)
+    this.#cleanups.push(() => void process.off('unhandledRejection', onLeak))
+    let last = systemClock.monotonic()
+    const beat = setInterval(() => {
+      const now = systemClock.monotonic()
+      if (now - last - BEAT_MS > BLOCKED_MS) this.#onBlocked(now - last - BEAT_MS)
+      last = now
+    }, BEAT_MS)
+    beat.unref()
+    this.#cleanups.push(() => clearInterval(beat))
+  }
+
+  /** A promise that a handler made and nobody waits for was rejected: a bug of the handler's, but no reason to end anything. */
+  #onLeak(error: Error): void {
+    const run = runOfScope()
+    if (run === undefined) return this.log.error('a promise was rejected and nobody handled it', { error })
+    const { id, actor, message, attempt } = run
+    this.log.error('a handler left a rejected promise behind', { id, actor, message, attempt, error })
+    this.#workers.get(actor)?.tellLeak(run, toFailure(error))
+  }
+
+  #onBlocked(forMs: number): void {
+    const running = [...this.#workers.values()].flatMap((worker) => worker.running).map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
+    this.log.warn('the event loop stood still: a handler blocks it', { forMs: Math.round(forMs), running: running.slice(0, 10) })
+    this.tell('blocked', { forMs: Math.round(forMs), running: running.slice(0, 10) })
+  }
+}
+
+/** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
+const UNSETTLED_ROWS = 2 * MAX_BUFFER
+
+function checkNames(specs: readonly ActorSpec[]): void {
+  const names = specs.map((spec) => spec.name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new ConfigError('INVALID_OPTION', `expected each actor once, got ${JSON.stringify(twice)} twice`)
+  if (names.length === 0) throw new ConfigError('INVALID_OPTION', 'expected at least one actor to run, got none')
+}
+
+function configOf({ actors: _a, middleware: _m, signals: _s, grace: _g, logger: _l, clock: _c, onEvent: _e, ...config }: RunOptions): ReturnType<typeof overridesOf> {
+  return overridesOf(config)
+}

@@ -1,0 +1,132 @@
+/** `connect()`: what a service holds that sends messages and runs none. */
+import type { NatsConnection } from '@nats-io/transport-node'
+
+import { loadConfig, startEmbeddedServer, type Config, type ConfigInput, type EmbeddedServer } from '../config/index.ts'
+import { openBroker, type Broker } from './broker/broker.ts'
+import type { BrokerSettings } from './broker/broker.ts'
+import { ServerClock } from './broker/serverClock.ts'
+import { DeadLetters } from './client/dead.ts'
+import { Waiters } from './client/results.ts'
+import { Sender, type SenderHost } from './client/sender.ts'
+
+/** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
+export type ConnectOptions = ConfigInput & {
+  /** The same as `nats.servers`. */
+  servers?: string | readonly string[]
+}
+
+/** What a process has of NATS, with the embedded server where no other is configured. */
+export interface Link {
+  readonly config: Config
+  readonly broker: Broker
+  readonly clock: ServerClock
+  readonly senderHost: SenderHost
+  readonly embedded: EmbeddedServer | undefined
+  close(): Promise<void>
+}
+
+/** Connects to NATS, or to the project's own server where no address is configured. Throws `ConfigError`, `UnavailableError`, `BrokerError`. */
+export async function connect(options: ConnectOptions = {}): Promise<Troupe> {
+  return new Troupe(await openLink(options))
+}
+
+export async function openLink(options: ConnectOptions): Promise<Link> {
+  const { config, root } = await loadConfig({ overrides: overridesOf(options) })
+  return linkTo(config, root)
+}
+
+/** The same from a configuration that was loaded already. */
+export async function linkTo(config: Config, root: string): Promise<Link> {
+  const embedded = config.nats.servers.length === 0 ? await startEmbeddedServer({ cwd: root, config }) : undefined
+  try {
+    const broker = await openBroker(brokerSettings(config, embedded === undefined ? config.nats.servers : [embedded.url]))
+    const clock = new ServerClock(broker.api, () => broker.subjects.cancelStream)
+    const waiters = new Waiters(broker.connection, broker.subjects, config.sender)
+    const close = async (): Promise<void> => {
+      clock.stop()
+      await broker.close()
+      await embedded?.release()
+    }
+    return { config, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
+  } catch (error) {
+    await embedded?.release()
+    throw error
+  }
+}
+
+export class Troupe {
+  readonly #link: Link
+  readonly send: Sender['send']
+  readonly sendBound: Sender['sendBound']
+  readonly sendMany: Sender['sendMany']
+  readonly ask: Sender['ask']
+  readonly call: Sender['call']
+  readonly broadcast: Sender['broadcast']
+  readonly cancel: Sender['cancel']
+  /** Dead letters: list, show, retry, purge. */
+  readonly dead: DeadLetters
+  #closed: Promise<void> | undefined
+
+  constructor(link: Link) {
+    const sender = new Sender(link.senderHost)
+    this.#link = link
+    this.send = sender.send.bind(sender)
+    this.sendBound = sender.sendBound.bind(sender)
+    this.sendMany = sender.sendMany.bind(sender)
+    this.ask = sender.ask.bind(sender)
+    this.call = sender.call.bind(sender)
+    this.broadcast = sender.broadcast.bind(sender)
+    this.cancel = sender.cancel.bind(sender)
+    this.dead = new DeadLetters(link.broker)
+  }
+
+  /** The NATS connection, for what Troupe does not cover. */
+  get connection(): NatsConnection {
+    return this.#link.broker.connection.raw
+  }
+  /** Where it is connected, without credentials. */
+  get server(): string {
+    return this.#link.broker.connection.server
+  }
+  /** The configuration as resolved. */
+  get config(): Config {
+    return this.#link.config
+  }
+
+  /** Ends the connection, and the embedded server if nobody else uses it. Safe to call again. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#link.close())
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** `servers` is short for `nats.servers`. */
+export function overridesOf({ servers, ...input }: ConnectOptions): ConfigInput {
+  if (servers === undefined) return input
+  return { ...input, nats: { ...input.nats, servers: typeof servers === 'string' ? [servers] : servers } } as ConfigInput
+}
+
+function brokerSettings(config: Config, servers: readonly string[]): BrokerSettings {
+  const { nats, mailbox, retention } = config
+  const { ca, cert, key, serverName, handshakeFirst, rejectUnauthorized } = nats.tls
+  const hasTls = ca !== undefined || cert !== undefined || serverName !== undefined || handshakeFirst || !rejectUnauthorized
+  return {
+    nats: {
+      ...nats,
+      servers,
+      name: nats.name ?? config.system,
+      tls: hasTls ? { ca, cert, key, serverName, handshakeFirst, rejectUnauthorized } : undefined,
+    },
+    namespace: config.namespace,
+    replicas: nats.replicas,
+    manage: nats.manage,
+    leaseMs: mailbox.leaseMs,
+    dedupeWindowMs: mailbox.dedupeWindowMs,
+    maxMessages: mailbox.maxMessages,
+    maxBytes: mailbox.maxBytes,
+    keepDeadMs: retention.deadMs,
+    keepCancelsMs: retention.cancelsMs,
+  }
+}
