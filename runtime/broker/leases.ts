@@ -18,7 +18,15 @@
 import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
 
-export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
+export const ROW = {
+  sequence: 0,
+  consumerSequence: 1,
+  count: 2,
+  keepUntil: 3,
+  confirmedAt: 4,
+  subject: 5,
+  size: 6,
+} as const
 
 /** Share of a lease after which an unconfirmed one is taken as lost. */
 const SAFE_SHARE = 0.8

@@ -233,6 +233,7 @@ export class Fetch {
   }
 
   #giveBackLane(lane: number): void {
-    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane)) this.#host.giveBack(delivery)
+    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane))
+      this.#host.giveBack(delivery)
   }
 }

@@ -319,7 +319,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #watch(run: Run, now: number): void {
     const { ctx } = run
-    if (!this.leases.holds(run.row, run.delivery)) this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
+    if (!this.leases.holds(run.row, run.delivery))
+      this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
     else if (now >= ctx.limitAt) this.#abortAtLimit(run)
     if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
   }
@@ -329,7 +330,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const isDeadline = deadline !== undefined && this.serverNow() >= deadline
     const ms = Math.round(run.ctx.limitAt - run.startedAt)
     if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
-    else this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
+    else
+      this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
   }
 
   #abort(run: Run, why: AbortCause, text: string): void {
