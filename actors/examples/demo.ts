@@ -144,7 +144,7 @@ Ctrl-C stops and sums up.
 `)
 }
 
-/** `stop` aborts at the first SIGINT or SIGTERM, or when nobody reads the output any more; `hurry` at the next. */
+/** `stop` aborts at the first SIGINT or SIGTERM, or when whoever started us is gone; `hurry` at the next signal. */
 function whenToStop(): { readonly stop: AbortController; readonly hurry: AbortController } {
   const [stop, hurry] = [new AbortController(), new AbortController()]
   let firstAt = Infinity
@@ -156,6 +156,9 @@ function whenToStop(): { readonly stop: AbortController; readonly hurry: AbortCo
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   process.stdout.on('error', () => stop.abort())
+  // npm that is ended by a signal takes its shell with it, but not us: nobody could stop an orphan by Ctrl-C.
+  const parent = process.ppid
+  setInterval(() => process.ppid === parent || stop.abort(), 500).unref()
   return { stop, hurry }
 }
 
