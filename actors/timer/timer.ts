@@ -55,12 +55,15 @@ const CAPACITY = 8_192
 const MAX_TRIES = 30
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
+const ACK_AFTER_MS = 100
 
 export class Timer {
   readonly #spec: ActorSpec
   readonly #host: TimerHost
   readonly #held = new Heap<Held>((entry) => entry.due.at)
   #salt = ''
+  /** Published, not acked yet. */
+  #released: Delivery[] = []
   #pulls: Pull[] = []
   #busy = 0
   #alarm: NodeJS.Timeout | undefined
@@ -197,9 +200,20 @@ export class Timer {
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
       { subject, payload, headers, stream, repeatMs: PUBLISH_REPEAT_MS, awayMs: 0 },
-      () => broker.acks.ack(delivery, () => this.#idle()),
+      () => this.#ackSoon(delivery),
       (error) => this.#refused(delivery, due, error),
     )
+  }
+
+  /** What is due must not wait behind acks of what was due with it: they go a moment later, together. */
+  #ackSoon(delivery: Delivery): void {
+    this.#released.push(delivery)
+    if (this.#released.length > 1) return
+    setTimeout(() => {
+      const released = this.#released
+      this.#released = []
+      for (const each of released) this.#host.broker.acks.ack(each, () => this.#idle())
+    }, ACK_AFTER_MS)
   }
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
