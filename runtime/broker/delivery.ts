@@ -71,7 +71,7 @@ export class Delivery implements Placed {
   }
 
   get headers(): HeaderBlock {
-    return (this.#headers ??= readHeaders(this.#msg))
+    return (this.#headers ??= headersOf(this.#msg))
   }
 
   /** Bytes of body and headers together. */
@@ -80,7 +80,8 @@ export class Delivery implements Placed {
   }
 }
 
-function readHeaders(msg: Msg): HeaderBlock {
+/** A message's headers, whatever they are: the library's own reading throws for names that no client writes. */
+export function headersOf(msg: Msg): HeaderBlock {
   const bytes = rawHeaders(msg)
   if (bytes !== undefined) return HeaderBlock.decode(bytes)
   const { headers } = msg
@@ -90,7 +91,7 @@ function readHeaders(msg: Msg): HeaderBlock {
 
 /**
  * The undecoded headers where the library's message has them in its usual place. Reading them through its map costs
- * 3 µs a message, a third of the whole budget; if the place ever moves, `readHeaders` falls back to the map.
+ * 3 µs a message, a third of the whole budget; if the place ever moves, `headersOf` falls back to the map.
  */
 function rawHeaders(msg: Msg): Uint8Array | undefined {
   const { _msg: info, _rdata: bytes } = msg as unknown as { _msg?: { hdr?: unknown }; _rdata?: unknown }
