@@ -63,7 +63,7 @@ export class Publisher {
     const { subject, payload, headers, stream } = publication
     const size = (payload?.length ?? 0) + (headers?.length ?? 0)
     if (size > this.maxPayload) return onError(tooLarge(subject, size, this.maxPayload))
-    const now = systemClock.monotonic()
+    const now = this.#replies.roughNow
     const repeatUntil = now + publication.repeatMs
     const awayUntil = now + (publication.awayMs ?? publication.repeatMs)
     const again = (error: JetStreamError): void => {
