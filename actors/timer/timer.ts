@@ -26,7 +26,7 @@ import type { Delivery } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import { Pull, type Trouble } from '../../runtime/broker/pull.ts'
 import type { ServerClock } from '../../runtime/broker/serverClock.ts'
-import type { Failure } from '../../runtime/errors.ts'
+import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { Message } from '../../runtime/message.ts'
 import { systemClock } from '../../runtime/time/clock.ts'
@@ -84,7 +84,7 @@ export class Timer {
   async start(): Promise<void> {
     const { broker } = this.#host
     const { later, due } = await broker.assets.worker(this.#spec)
-    this.#salt = await broker.assets.timerSalt(this.#spec)
+    this.#salt = await broker.assets.timerSalt(this.#spec.name)
     this.#pulls = [
       this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
       this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
@@ -149,7 +149,11 @@ export class Timer {
     this.#busy++
     park(this.#host.broker, delivery, later).then(
       () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
-      () => this.#host.broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
+      (error: unknown) => {
+        this.#idle()
+        if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
+        else this.#giveBack(delivery, NAK_MS)
+      },
     )
   }
 
@@ -218,13 +222,9 @@ export class Timer {
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
   #refused(delivery: Delivery, due: Due, error: Error): void {
-    const isFinal = error instanceof JetStreamError && error.refusal === 'refused'
     this.#idle()
-    if (delivery.count >= MAX_TRIES || isFinal) {
-      return this.#bury(delivery, due.message, {
-        name: error.name,
-        message: `could not be put into the mailbox: ${error.message}`,
-      })
+    if (delivery.count >= MAX_TRIES || isFinal(error)) {
+      return this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
     }
     this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
   }
@@ -273,4 +273,14 @@ export class Timer {
     const { state } = await api.streamInfo(subjects.timerStream(this.#spec.name), { subjects_filter: filter })
     return Object.keys(state.subjects ?? {})
   }
+}
+
+/** However often it is tried again, it will not be taken. */
+function isFinal(error: unknown): boolean {
+  return error instanceof PayloadError || (error instanceof JetStreamError && error.refusal === 'refused')
+}
+
+function undeliverable(what: string, thrown: unknown): Failure {
+  const failure = toFailure(toError(thrown))
+  return { ...failure, message: `could not be ${what}: ${failure.message}` }
 }

@@ -95,8 +95,8 @@ export class Assets {
    * A word that stands in the dedupe keys of what timers put into this actor's mailbox. Senders publish there too: without
    * it a message under the id `at:7` would make the timer's own publish under that key look like a repeat, and be lost.
    */
-  async timerSalt(spec: ActorSpec): Promise<string> {
-    const { config } = await this.#api.streamInfo(this.#subjects.timerStream(spec.name))
+  async timerSalt(actor: string): Promise<string> {
+    const { config } = await this.#api.streamInfo(this.#subjects.timerStream(actor))
     return config.metadata?.[SALT] ?? ''
   }
 

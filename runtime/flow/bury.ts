@@ -6,7 +6,7 @@ import { encode } from '../codec/codec.ts'
 import type { Failure } from '../errors.ts'
 import type { Message } from '../message.ts'
 import { systemClock } from '../time/clock.ts'
-import { deadHeaders, outcomeHeaders } from './copies.ts'
+import { letterOf, outcomeHeaders } from './copies.ts'
 
 const REPEAT_MS = 60_000
 
@@ -25,18 +25,22 @@ export async function buryUndelivered(
       : ('undeliverable' as const)
   const at = new Date(systemClock.now()).toISOString()
   const death = { reason, failure, worker: `${worker}/timer`, at, key: `dead:${delivery.origin}` }
-  const full = encodeHeaders(deadHeaders({ message, delivery }, death))
-  const headers =
-    full.length + delivery.data.length > publisher.maxPayload
-      ? encodeHeaders(deadHeaders({ message, delivery }, death, true))
-      : full
-  const subject = subjects.dead(message.actor, message.name, message.id)
+  const { tail, body, headers } = letterOf({ message, delivery }, death, publisher.maxPayload)
+  const place = [message.actor, message.name, message.id] as const
+  const to = { stream: subjects.deadStream, repeatMs: REPEAT_MS }
+  const stored =
+    tail &&
+    (await publisher.publish({
+      ...to,
+      subject: subjects.deadTail(...place),
+      payload: tail.body,
+      headers: tail.headers,
+    }))
   await publisher.publish({
-    subject,
-    payload: delivery.data,
-    headers,
-    stream: subjects.deadStream,
-    repeatMs: REPEAT_MS,
+    ...to,
+    subject: subjects.dead(...place),
+    payload: body,
+    headers: headers(stored?.sequence),
   })
   tellOutcome(broker, message, delivery.origin, 'dead', failure)
   await new Promise<void>((resolve) => acks.ack(delivery, resolve))

@@ -213,6 +213,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       invoke: this.invoke,
       concurrency,
       timeLimitMs,
+      maxPayload: this.publisher.maxPayload,
       worker: this.worker,
       clock: this.clock,
       log: this.log,
