@@ -145,6 +145,12 @@ export class Settle {
   }
 
   release(run: Run, delayMs = 0): void {
+    if (!run.marked) return this.#giveBack(run, delayMs)
+    // First the mark: who gets the message next would count this run as one that its worker did not survive.
+    void this.#unmark(run).then(() => this.#giveBack(run, delayMs))
+  }
+
+  #giveBack(run: Run, delayMs: number): void {
     const leaseUntil = this.#leaseUntil(run)
     if (leaseUntil === 0) return this.#off(run)
     this.#host.acks.nak(run.delivery, delayMs, leaseUntil, () => this.#off(run))
@@ -161,11 +167,14 @@ export class Settle {
 
   #off(run: Run): void {
     // The mark says "begun": it must not outlive the run. If this is lost, the message is gone and so is its use.
-    if (run.marked)
-      this.#host.api
-        .purge(this.#host.subjects.markStream, this.#host.subjects.mark(run.message.actor, run.delivery.sequence))
-        .catch(() => {})
+    if (run.marked) void this.#unmark(run)
     this.#host.settled(run)
+  }
+
+  async #unmark(run: Run): Promise<void> {
+    const { api, subjects } = this.#host
+    run.marked = false
+    await api.purge(subjects.markStream, subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
   }
 
   /** Monotonic ms until which the lease surely holds, or 0 where it may have lapsed: then neither nak nor term is sent. */

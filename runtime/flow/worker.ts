@@ -30,7 +30,7 @@ import { systemClock, type Clock } from '../time/clock.ts'
 import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
 import type { LiveHost } from './live.ts'
-import { lookUp } from './redelivery.ts'
+import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
 import { Settle, type SettleHost } from './settle.ts'
 
@@ -69,6 +69,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
+  readonly suspects = new Suspects()
   readonly invoke: Invoke
   readonly #host: WorkerHost
   readonly #fetch: Fetch
@@ -235,6 +236,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     if (run.over) return
     run.over = true
     this.#running.delete(run)
+    if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     if (outcome.kind === 'done') {
       this.counts.done++
