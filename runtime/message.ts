@@ -43,7 +43,7 @@ export interface Message {
   readonly headers: HeaderBlock
 }
 
-type Draft = { -readonly [K in keyof Message]: Message[K] } & { ignored: string[]; root: string | undefined }
+type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & { root: string | undefined }
 
 /** Header names in lower case, with what each writes. Unknown ones belong to the application, or to a newer version. */
 const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subjects) => void> = new Map([
@@ -104,10 +104,12 @@ function draftOf(placed: Placed, subjects: Subjects, actor: string): Draft {
     parent: undefined,
     schedule: undefined,
     retry: undefined,
-    ignored: [],
+    ignored: NOTHING,
     headers: placed.headers,
-  } as unknown as Draft
+  }
 }
+
+const NOTHING: readonly string[] = []
 
 function whole(name: string, value: string, least: number): number {
   const number = /^\d{1,15}$/.test(value) ? Number(value) : -1
@@ -145,5 +147,5 @@ function favour<T>(draft: Draft, name: string, read: () => T): T | undefined {
 }
 
 function ignore(draft: Draft, name: string): void {
-  draft.ignored.push(name)
+  draft.ignored = [...draft.ignored, name]
 }

@@ -17,6 +17,7 @@ import {
   type ConnectionOptions,
   type MsgHdrs,
   type NatsConnection,
+  type PublishOptions,
   type Subscription,
   type Msg,
 } from '@nats-io/transport-node'
@@ -111,11 +112,9 @@ export class Connection {
 
   /** Publishes bytes with an encoded block of headers (headers.ts). The caller has seen to `connected` and to the size. */
   publish(subject: string, payload: Uint8Array | undefined, headers?: Uint8Array, reply?: string): void {
-    const options: { headers?: MsgHdrs; reply?: string } = {}
     // The library calls nothing but encode() on headers when it publishes: bytes made once spare its map of lists.
-    if (headers) options.headers = { encode: () => headers } as unknown as MsgHdrs
-    if (reply !== undefined) options.reply = reply
-    this.#nc.publish(subject, payload ?? NO_BYTES, options)
+    const block = headers && ({ encode: () => headers } as unknown as MsgHdrs)
+    this.#nc.publish(subject, payload ?? NO_BYTES, { reply: reply ?? '', headers: block } as PublishOptions)
   }
 
   /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */

@@ -76,6 +76,11 @@ export function encodeHeaders(entries: readonly HeaderEntry[]): Buffer {
   return Buffer.from(`${text}\r\n`)
 }
 
+/** The same bytes as a Buffer; what comes from a socket is one already. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 /** A received block of headers, read when asked. */
 export class HeaderBlock {
   readonly #entries: readonly HeaderEntry[]
@@ -87,8 +92,8 @@ export class HeaderBlock {
   static readonly none = new HeaderBlock([])
 
   /** Reads the bytes of a block; lines that are no headers are left out, never an error: a worker must not fail on them. */
-  static decode(bytes: Uint8Array): HeaderBlock {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  static decode(bytes: Uint8Array, length = bytes.length): HeaderBlock {
+    const text = asBuffer(bytes).toString('utf8', 0, length)
     const entries: HeaderEntry[] = []
     let at = text.indexOf('\r\n') + 2
     while (at > 1 && at < text.length) {

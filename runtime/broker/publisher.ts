@@ -61,7 +61,7 @@ export class Publisher {
   /** The same with callbacks: no promise on the way, for those who send thousands. */
   store(publication: Publication, onStored: (ack: Published) => void, onError: (error: Error) => void): void {
     const { subject, payload, headers, stream } = publication
-    const now = systemClock.monotonic()
+    const now = this.#replies.roughNow
     const repeatUntil = now + publication.repeatMs
     const awayUntil = now + (publication.awayMs ?? publication.repeatMs)
     const again = (error: JetStreamError): void => {

@@ -94,7 +94,7 @@ class BadMessage extends Error {
 
 function read(run: Run): unknown {
   try {
-    return decode(run.message.contentType, run.delivery.data)
+    return decode(run.message.contentType, run.delivery.bytes, run.delivery.bodyAt)
   } catch (error) {
     throw error instanceof PayloadError ? new BadMessage(error) : error
   }

@@ -42,6 +42,8 @@ export function bufferSize(concurrency: number, handlerMs: number | undefined): 
   return Math.min(MAX_BUFFER, Math.floor((BUFFER_MS * concurrency) / Math.max(handlerMs, 0.001)))
 }
 
+/** Runs between two looks at what is asked for, at most. */
+const LOOK_EVERY = 16
 const TURNS = 16
 
 /** In which order the lanes have their turn: pure. Lane 0 is the highest. */
@@ -59,6 +61,10 @@ export class Fetch {
   readonly #heads: number[] = []
   #buffered = 0
   #handlerMs: number | undefined
+  /** How many messages the buffer may hold now. */
+  #room = 0
+  #isFast = false
+  #untilRefill = 1
   #orders: (readonly number[])[] = []
   #turn = 0
   #picks = 0
@@ -90,24 +96,25 @@ export class Fetch {
   arrived(lane: number, delivery: Delivery): void {
     if (this.#stopped) return this.#host.giveBack(delivery)
     if (this.#buffered === 0 && this.#host.free() > 0) this.#host.run(delivery)
-    else if (this.#buffered < this.#room() || this.#isFast()) this.#keep(lane, delivery)
+    else if (this.#buffered < this.#room || this.#isFast) this.#keep(lane, delivery)
     else this.#host.giveBack(delivery)
-    if (this.#host.free() === 0 && !this.#isFast()) this.#recall()
-    else if (this.#isFast()) this.refill()
+    if (!this.#isFast && this.#host.free() === 0) this.#recall()
   }
 
   /** A run ended after that handler time: its slot is free. */
   freed(handlerMs: number): void {
-    this.#handlerMs = this.#handlerMs === undefined ? handlerMs : this.#handlerMs + (handlerMs - this.#handlerMs) * WEIGHT
-    this.#drainBuffer()
-    this.refill()
+    this.#measure(this.#handlerMs === undefined ? handlerMs : this.#handlerMs + (handlerMs - this.#handlerMs) * WEIGHT)
+    if (this.#buffered > 0) this.#drainBuffer()
+    if (--this.#untilRefill <= 0) this.refill()
   }
 
   /** Asks for what there is room for. */
   refill(): void {
     if (this.#stopped) return
-    const want = this.#host.free() + this.#room() - this.#buffered
-    if (this.#isFast()) return this.#standAll(want)
+    const want = this.#want()
+    // Fast: pulls are refilled at half, so there is no need to look after every single run.
+    this.#untilRefill = this.#isFast ? Math.min(LOOK_EVERY, want >> 3) : 1
+    if (this.#isFast) return this.#standAll(want)
     if (want <= 0) return this.#recall()
     if (this.#sweep !== undefined) return
     if (this.#pulls.every((pull) => pull.asked > 0)) return this.#standAll(want)
@@ -132,7 +139,7 @@ export class Fetch {
     for (const [lane, buffer] of this.#buffers.entries()) {
       const oldest = buffer[this.#heads[lane] ?? 0]
       if (oldest === undefined || now - oldest.leasedAt < STALE_MS) continue
-      this.#handlerMs = Math.max(this.#handlerMs ?? 0, STALE_MS)
+      this.#measure(Math.max(this.#handlerMs ?? 0, STALE_MS))
       this.#recall()
       this.#giveBackLane(lane)
     }
@@ -145,11 +152,14 @@ export class Fetch {
     await Promise.all(this.#pulls.map((pull) => pull.stop()))
   }
 
-  #room(): number {
-    return bufferSize(this.#host.concurrency, this.#handlerMs)
+  #measure(handlerMs: number): void {
+    this.#handlerMs = handlerMs
+    this.#room = bufferSize(this.#host.concurrency, handlerMs)
+    this.#isFast = this.#room >= Math.min(this.#host.concurrency, MAX_BUFFER)
   }
-  #isFast(): boolean {
-    return this.#room() >= Math.min(this.#host.concurrency, MAX_BUFFER)
+
+  #want(): number {
+    return this.#host.free() + this.#room - this.#buffered
   }
 
   #order(turn: number): readonly number[] {
@@ -165,10 +175,10 @@ export class Fetch {
   #sweepNext(): void {
     const lane = this.#sweep?.shift()
     if (this.#sweep === undefined || this.#stopped) return
-    const want = this.#host.free() + this.#room() - this.#buffered
-    if (want <= 0 || this.#isFast()) {
+    const want = this.#want()
+    if (want <= 0 || this.#isFast) {
       this.#sweep = undefined
-      if (this.#isFast()) this.refill()
+      if (this.#isFast) this.refill()
       return
     }
     if (lane === undefined) {

@@ -268,8 +268,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #run(delivery: Delivery): void {
     // The loop stood still, or the buffer did: whoever has it now may be another worker.
-    if (!this.leases.isFresh(delivery.leasedAt)) return
     const startedAt = systemClock.monotonic()
+    if (!this.leases.isFresh(delivery.leasedAt, startedAt)) return
     let message: Message
     let problem: unknown
     try {
