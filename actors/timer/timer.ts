@@ -81,6 +81,16 @@ export class Timer {
     return this.#held.size + this.#busy
   }
 
+  /** Messages in memory that wait for their moment, and the first of those moments (epoch ms). */
+  get held(): { readonly count: number; readonly nextAt: number } {
+    return { count: this.#held.size, nextAt: this.#held.peek()?.due.at ?? Infinity }
+  }
+
+  /** The clock was moved: what is held may be due now. */
+  clockMoved(): void {
+    this.#ring()
+  }
+
   async start(): Promise<void> {
     const { broker } = this.#host
     const { later, due } = await broker.assets.worker(this.#spec)

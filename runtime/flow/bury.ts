@@ -5,19 +5,14 @@ import { encodeHeaders, H } from '../broker/headers.ts'
 import { encode } from '../codec/codec.ts'
 import type { Failure } from '../errors.ts'
 import type { Message } from '../message.ts'
+import type { DeadReason } from '../outcome.ts'
 import { systemClock } from '../time/clock.ts'
 import { letterOf, outcomeHeaders } from './copies.ts'
 
 const REPEAT_MS = 60_000
 
-/** Stores the dead letter, then acks the delivery. Throws what the publish throws. */
-export async function buryUndelivered(
-  broker: Broker,
-  delivery: Delivery,
-  message: Message,
-  failure: Failure,
-  worker: string,
-): Promise<void> {
+/** Stores the dead letter, then acks the delivery. Returns its reason. Throws what the publish throws. */
+export async function buryUndelivered(broker: Broker, delivery: Delivery, message: Message, failure: Failure, worker: string): Promise<DeadReason> {
   const { subjects, publisher, acks } = broker
   const reason =
     failure.code === 'INVALID_HEADER' || failure.code === 'INVALID_ID'
@@ -44,6 +39,7 @@ export async function buryUndelivered(
   })
   tellOutcome(broker, message, delivery.origin, 'dead', failure)
   await new Promise<void>((resolve) => acks.ack(delivery, resolve))
+  return reason
 }
 
 /** Tells who waits that a parked message was cancelled. */

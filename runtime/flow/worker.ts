@@ -24,7 +24,7 @@ import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
 import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
-import type { Outcome } from '../outcome.ts'
+import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
@@ -230,6 +230,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   /** A handler left a rejected promise behind. */
   tellLeak(run: RunContext, failure: Failure): void {
     this.#publish('leak', this.#eventOf(run.source, { failure }))
+  }
+
+  /** The timer could not put a message into this mailbox and has buried it. */
+  tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
+    this.#publish('dead', this.#eventOf(message, { reason, failure }))
   }
 
   finish(run: Run, outcome: Outcome): void {
