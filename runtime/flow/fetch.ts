@@ -117,7 +117,9 @@ export class Fetch {
 
   /** A sweep of one lane ended. */
   swept(): void {
-    this.#sweepNext()
+    // Its turn was called off meanwhile, so nobody will stand this lane: begin again.
+    if (this.#sweep === undefined) this.refill()
+    else this.#sweepNext()
   }
 
   /** Standing pulls ended or were reset. */
@@ -157,6 +159,8 @@ export class Fetch {
   }
 
   #standAll(want: number): void {
+    // A pull for nothing would still bring one message, again at each arrival.
+    if (want <= 0) return
     for (const pull of this.#pulls) {
       if (pull.ready && !pull.sweeping && pull.asked <= want / 2) pull.stand(want - pull.asked)
     }
