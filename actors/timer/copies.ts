@@ -52,7 +52,12 @@ export function readLater(placed: Placed, subjects: Subjects, actor: string, sal
 }
 
 /** A message that the server released, or that is still parked. */
-export function readDue(placed: Placed, subjects: Subjects, actor: string, salt: string): { due: Due; message: Message; failure?: undefined } | Unreadable {
+export function readDue(
+  placed: Placed,
+  subjects: Subjects,
+  actor: string,
+  salt: string,
+): { due: Due; message: Message; failure?: undefined } | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
     const [, sequence] = originOf(placed.headers)
@@ -95,7 +100,8 @@ function reading<T>(placed: Placed, subjects: Subjects, actor: string, read: () 
 function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
   const subject = placed.headers.get(H.subject)
   const isOwn = subjects.parseMailbox(placed.subject) !== undefined
-  const first = !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
+  const first =
+    !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
   return readMessage(first === placed.subject ? placed : at(placed, first), subjects, actor)
 }
 

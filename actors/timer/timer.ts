@@ -109,23 +109,29 @@ export class Timer {
   }
 
   #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
-    const { broker, onTrouble } = this.#host
-    const pull: Pull = new Pull(broker.connection, broker.api.nextSubject(stream, consumer), () => systemClock.monotonic(), {
-      onDelivery: (delivery) => {
-        if (this.#stopped) this.#giveBack(delivery, 0)
-        else onDelivery(delivery)
-        this.#refill()
+    const { broker } = this.#host
+    const pull: Pull = new Pull(
+      broker.connection,
+      broker.api.nextSubject(stream, consumer),
+      () => systemClock.monotonic(),
+      {
+        onDelivery: (delivery) => {
+          if (this.#stopped) this.#giveBack(delivery, 0)
+          else onDelivery(delivery)
+          this.#refill()
+        },
+        onSwept: () => {},
+        onRoom: () => this.#refill(),
+        onTrouble: (trouble) => this.#host.onTrouble(this.#spec.name, trouble),
       },
-      onSwept: () => {},
-      onRoom: () => this.#refill(),
-      onTrouble: (trouble) => onTrouble(this.#spec.name, trouble),
-    })
+    )
     return pull
   }
 
   #refill(): void {
     const room = CAPACITY - this.holding
-    for (const pull of this.#pulls) if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
+    for (const pull of this.#pulls)
+      if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
   }
 
   #onLater(delivery: Delivery): void {
@@ -201,7 +207,10 @@ export class Timer {
     const isFinal = error instanceof JetStreamError && error.refusal === 'refused'
     this.#idle()
     if (delivery.count >= MAX_TRIES || isFinal) {
-      return this.#bury(delivery, due.message, { name: error.name, message: `could not be put into the mailbox: ${error.message}` })
+      return this.#bury(delivery, due.message, {
+        name: error.name,
+        message: `could not be put into the mailbox: ${error.message}`,
+      })
     }
     this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
   }
@@ -251,4 +260,3 @@ export class Timer {
     return Object.keys(state.subjects ?? {})
   }
 }
-

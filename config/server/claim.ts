@@ -14,7 +14,7 @@ import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
-import { sleep } from '../../runtime/time/clock.ts'
+import { sleep, systemClock } from '../../runtime/time/clock.ts'
 
 export interface Claim {
   readonly pid: number
@@ -77,7 +77,7 @@ export async function releaseClaim(dir: string, number: number, claim: Claim): P
 
 /** Shows those who can't reach the port that the guardian lives. */
 export async function touchClaim(dir: string, number: number): Promise<void> {
-  const now = new Date()
+  const now = new Date(systemClock.now())
   await utimes(file(dir, number), now, now).catch(() => {})
 }
 

@@ -79,8 +79,14 @@ export class Assets {
     const later: Queue = { lane: 'later', stream, consumer: 'later' }
     await Promise.all([
       ...lanes.map((queue) => this.#ensureConsumer(stream, this.#laneConsumer(spec, queue))),
-      this.#ensureConsumer(stream, this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec))),
-      this.#ensureConsumer(timer, this.#consumer('due', [`${this.#subjects.namespace}.timer.due.${spec.name}.>`], this.leaseMs(spec))),
+      this.#ensureConsumer(
+        stream,
+        this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec)),
+      ),
+      this.#ensureConsumer(
+        timer,
+        this.#consumer('due', [`${this.#subjects.namespace}.timer.due.${spec.name}.>`], this.leaseMs(spec)),
+      ),
     ])
     return { lanes, later, due: { stream: timer, consumer: 'due' } }
   }
@@ -143,7 +149,7 @@ export class Assets {
       max_ack_pending: -1,
       max_waiting: 4096,
       num_replicas: this.settings.replicas,
-    } as Consumer
+    }
   }
 
   #mailboxStream(spec: ActorSpec): Stream {
@@ -157,7 +163,7 @@ export class Assets {
       max_bytes: spec.maxBytes ?? this.settings.maxBytes ?? -1,
       duplicate_window: nanos(this.dedupeWindowMs(spec)),
       allow_direct: true,
-    } as Stream
+    }
   }
 
   #timerStream(spec: ActorSpec): Stream {
@@ -171,28 +177,31 @@ export class Assets {
       allow_rollup_hdrs: true,
       // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
       metadata: { [SALT]: randomToken(12) },
-    } as Stream
+    }
   }
 
   #sharedStreams(): Stream[] {
     const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
-    const limits = (name: string, kind: string, description: string): Stream =>
-      ({
-        ...this.#stream(name, [this.#subjects.wildcard(kind)]),
-        description: `Troupe: ${description}`,
-        retention: 'limits',
-        allow_direct: true,
-      }) as Stream
+    const limits = (name: string, kind: string, description: string): Stream => ({
+      ...this.#stream(name, [this.#subjects.wildcard(kind)]),
+      description: `Troupe: ${description}`,
+      retention: 'limits',
+      allow_direct: true,
+    })
     return [
       { ...limits(deadStream, 'dead', 'dead letters'), max_age: nanos(this.settings.keepDeadMs) },
       { ...limits(resultStream, 'result', 'kept results'), max_msgs_per_subject: 1 },
       { ...limits(cancelStream, 'cancel', 'cancels'), max_age: nanos(this.settings.keepCancelsMs) },
-      { ...limits(markStream, 'mark', 'runs that were begun after a redelivery'), max_msgs_per_subject: 1, max_age: nanos(MARKS_AGE_MS) },
+      {
+        ...limits(markStream, 'mark', 'runs that were begun after a redelivery'),
+        max_msgs_per_subject: 1,
+        max_age: nanos(MARKS_AGE_MS),
+      },
     ]
   }
 
   #stream(name: string, subjects: string[]): Stream {
-    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true } as Stream
+    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true }
   }
 
   async #ensureStream(wanted: Stream): Promise<void> {
@@ -210,7 +219,8 @@ export class Assets {
     const differences = differencesOf(wanted, config)
     const unsafe = differences.filter(({ key, want, have }) => !isSafe(key, want, have))
     if (unsafe.length > 0) throw differs(wanted.name, unsafe)
-    if (differences.length > 0) await this.#api.updateStream({ ...config, ...wanted, metadata: { ...wanted.metadata, ...config.metadata } })
+    if (differences.length > 0)
+      await this.#api.updateStream({ ...config, ...wanted, metadata: { ...wanted.metadata, ...config.metadata } })
   }
 
   async #checkStream(wanted: Stream): Promise<void> {
@@ -244,7 +254,9 @@ function differencesOf(wanted: Stream, existing: StreamConfig): Difference[] {
   return Object.entries(wanted)
     .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
     .filter(({ key }) => key !== 'metadata')
-    .filter(({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)))
+    .filter(
+      ({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)),
+    )
 }
 
 /** The server leaves out what is at its default. */
@@ -254,7 +266,8 @@ function isDefault(want: unknown): boolean {
 
 /** Changes that lose nothing: a bound that grows or goes, more subjects, a longer window or age, other texts. */
 function isSafe(key: string, want: unknown, have: unknown): boolean {
-  if (key === 'max_msgs' || key === 'max_bytes') return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
+  if (key === 'max_msgs' || key === 'max_bytes')
+    return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
   if (key === 'max_age') return want === 0 || (have !== 0 && Number(want) >= Number(have))
   if (key === 'subjects') return (have as string[]).every((subject) => (want as string[]).includes(subject))
   if (key === 'duplicate_window') return Number(want) >= Number(have)
@@ -262,7 +275,9 @@ function isSafe(key: string, want: unknown, have: unknown): boolean {
 }
 
 function differs(stream: string, differences: readonly Difference[]): BrokerError {
-  const list = differences.map(({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`)
+  const list = differences.map(
+    ({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`,
+  )
   const text =
     `stream ${stream} exists with other settings: ${list.join('; ')}. Give the actor's definition (or troupe.config) the ` +
     `settings that exist, or change the stream with "nats stream edit ${stream}": narrowing it could lose messages.`

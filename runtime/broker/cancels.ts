@@ -81,7 +81,10 @@ export async function followCancels(
   onCancel: (actor: string, cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
   const { connection, subjects } = broker
-  const js = jetstream(connection.raw, connection.settings.domain === undefined ? {} : { domain: connection.settings.domain })
+  const js = jetstream(
+    connection.raw,
+    connection.settings.domain === undefined ? {} : { domain: connection.settings.domain },
+  )
   const filters = actors.map((actor) => subjects.cancel(actor))
   const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: filters })
   const prefix = subjects.cancel('')
@@ -98,7 +101,9 @@ export async function followCancels(
     consumer
       .consume({
         callback: (msg) => {
-          const cancel = readCancel(msg.data, msg.time.getTime(), msg.headers?.get(H.reply), (reply) => subjects.isReply(reply))
+          const cancel = readCancel(msg.data, msg.time.getTime(), msg.headers?.get(H.reply), (reply) =>
+            subjects.isReply(reply),
+          )
           if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
           if (--left === 0) end()
         },
@@ -114,10 +119,18 @@ export async function followCancels(
 }
 
 function notRead(stream: string): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected to read stream ${stream} to its end before starting, but it took too long`)
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected to read stream ${stream} to its end before starting, but it took too long`,
+  )
 }
 
-function readCancel(data: Uint8Array, at: number, reply: string | undefined, isReply: (subject: string) => boolean): Cancel | undefined {
+function readCancel(
+  data: Uint8Array,
+  at: number,
+  reply: string | undefined,
+  isReply: (subject: string) => boolean,
+): Cancel | undefined {
   try {
     const request: unknown = JSON.parse(Buffer.from(data).toString())
     if (typeof request !== 'object' || request === null) return undefined
@@ -127,7 +140,9 @@ function readCancel(data: Uint8Array, at: number, reply: string | undefined, isR
       ...(typeof id === 'string' ? { id } : {}),
       ...(typeof message === 'string' ? { message } : {}),
       ...(typeof root === 'string' ? { root } : {}),
-      ...(typeof pair?.name === 'string' && typeof pair.value === 'string' ? { header: { name: pair.name, value: pair.value } } : {}),
+      ...(typeof pair?.name === 'string' && typeof pair.value === 'string'
+        ? { header: { name: pair.name, value: pair.value } }
+        : {}),
       ...(typeof reason === 'string' ? { reason: reason.slice(0, 512) } : {}),
       at,
       reply: reply !== undefined && isReply(reply) ? reply : undefined,
@@ -136,4 +151,3 @@ function readCancel(data: Uint8Array, at: number, reply: string | undefined, isR
     return undefined
   }
 }
-

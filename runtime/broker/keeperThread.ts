@@ -28,7 +28,11 @@ let timer: NodeJS.Timeout | undefined
 parentPort?.on('message', (message: KeeperMessage) => {
   switch (message.kind) {
     case 'table':
-      tables.set(message.table, { rows: new Float64Array(message.memory), leaseMs: message.leaseMs, prefixes: new Map() })
+      tables.set(message.table, {
+        rows: new Float64Array(message.memory),
+        leaseMs: message.leaseMs,
+        prefixes: new Map(),
+      })
       return schedule()
     case 'prefix':
       return void tables.get(message.table)?.prefixes.set(message.number, message.prefix)
@@ -45,9 +49,12 @@ parentPort?.postMessage('ready')
 function schedule(): void {
   clearInterval(timer)
   const shortest = Math.min(...[...tables.values()].map((table) => table.leaseMs))
-  timer = setInterval(() => {
-    for (const table of tables.values()) extend(table)
-  }, shortest / HEARTBEATS_PER_LEASE / 2)
+  timer = setInterval(
+    () => {
+      for (const table of tables.values()) extend(table)
+    },
+    shortest / HEARTBEATS_PER_LEASE / 2,
+  )
 }
 
 function extend(table: Table): void {

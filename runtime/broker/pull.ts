@@ -150,7 +150,8 @@ export class Pull {
     if (code === 100) return
     if (this.#sweeping) return code === 404 || code === 408 ? this.#endSweep() : this.#trouble(code, reason)
     if (code === 404 || code === 408) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
-    if (code === 409 && /exceeded|max ?waiting|batch completed/i.test(reason)) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
+    if (code === 409 && /exceeded|max ?waiting|batch completed/i.test(reason))
+      return this.#leftOver(headers?.get('Nats-Pending-Messages'))
     this.#trouble(code, reason)
   }
 

@@ -3,8 +3,8 @@ import { Svcm } from '@nats-io/services'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 
 import type { ActorSpec } from '../actor.ts'
-import type { Live } from '../flow/live.ts'
 import { headersOf } from '../client/results.ts'
+import type { Live } from '../flow/live.ts'
 import type { Broker } from './broker.ts'
 import { encodeHeaders, H } from './headers.ts'
 
@@ -16,7 +16,12 @@ export interface LiveService {
 const VERSION = '0.1.0'
 const QUEUE = 'workers'
 
-export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, about: { system: string }): Promise<LiveService> {
+export async function serveActor(
+  broker: Broker,
+  spec: ActorSpec,
+  live: Live,
+  about: { system: string },
+): Promise<LiveService> {
   const { connection, subjects } = broker
   // The services package is built against a copy of the core of its own: the same connection, other types.
   const service = await new Svcm(connection.raw as never).add({
@@ -36,6 +41,8 @@ export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, ab
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
+  // Who calls right after the start must find us.
+  await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
 
@@ -56,7 +63,12 @@ function hear({ subjects }: Broker, live: Live, msg: Msg): void {
   if (msg.subject.startsWith(subjects.namespace)) void live.run(name, headersOf(msg), msg.data)
 }
 
-async function stop(service: { stop(): Promise<unknown> }, broadcasts: Subscription, live: Live, withinMs: number): Promise<void> {
+async function stop(
+  service: { stop(): Promise<unknown> },
+  broadcasts: Subscription,
+  live: Live,
+  withinMs: number,
+): Promise<void> {
   if (!broadcasts.isClosed()) await broadcasts.drain().catch(() => {})
   // Endpoints are drained by the library; what runs still answers before the connection closes.
   const stopped = service.stop().catch(() => {})

@@ -86,7 +86,10 @@ export function optionHeaders(options: SendOptions, from: () => number): HeaderE
 
 function ownHeader(name: string, value: string): HeaderEntry {
   if (/^(nats|troupe)-/i.test(name)) {
-    throw new PayloadError('INVALID_HEADER', `expected a header of your own, got: ${describe(name)}. Names that begin with Nats- or Troupe- are set by options.`)
+    throw new PayloadError(
+      'INVALID_HEADER',
+      `expected a header of your own, got: ${describe(name)}. Names that begin with Nats- or Troupe- are set by options.`,
+    )
   }
   return checkHeader(name, value)
 }
@@ -96,5 +99,7 @@ function moment(value: Duration | Date, name: string, from: () => number): numbe
 }
 
 function invalid(name: string, expected: string, got: unknown, hint = ''): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected option ${name} to be ${expected}, got: ${describe(got)}${hint}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected option ${name} to be ${expected}, got: ${describe(got)}${hint}`, {
+    data: { name },
+  })
 }

@@ -65,7 +65,9 @@ export class Waiters {
 
 /** An outcome, or the plain JSON answer to a cancel. */
 function readAnswer(headers: HeaderBlock, body: Uint8Array, what: string): unknown {
-  return headers.get(H.status) === undefined ? JSON.parse(Buffer.from(body).toString()) : readOutcome(headers, body, what)
+  return headers.get(H.status) === undefined
+    ? JSON.parse(Buffer.from(body).toString())
+    : readOutcome(headers, body, what)
 }
 
 function settleWith(read: () => unknown, resolve: (value: unknown) => void, reject: (error: Error) => void): void {
@@ -100,8 +102,8 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
   const subject = subjects.result(place.actor, place.sender, place.id)
   const what = `${place.actor}.${place.message} (${place.id})`
   const deadline = systemClock.monotonic() + timeoutMs
-  let wake = (): void => {}
-  const subscription = connection.subscribe(subject, () => wake())
+  let wake: (() => void) | undefined
+  const subscription = connection.subscribe(subject, () => wake?.())
   try {
     for (;;) {
       const heard = new Promise<void>((resolve) => (wake = resolve))
@@ -125,7 +127,10 @@ function isEarlier(headers: HeaderBlock, { actor, sequence }: KeptPlace, subject
 }
 
 /** Direct get by subject: the one read that a sender can be permitted for its own results alone. */
-async function readKept({ api, replies, subjects }: Broker, subject: string): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
+async function readKept(
+  { api, replies, subjects }: Broker,
+  subject: string,
+): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
   const reply = await replies.ask(api.directSubject(subjects.resultStream, subject), undefined)
   const { headers } = reply
   if (headers?.hasError) return undefined
@@ -133,5 +138,8 @@ async function readKept({ api, replies, subjects }: Broker, subject: string): Pr
 }
 
 function notInTime(what: string, timeoutMs: number): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected an outcome of ${what} within ${timeoutMs} ms, but none came. The message itself is not affected.`)
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected an outcome of ${what} within ${timeoutMs} ms, but none came. The message itself is not affected.`,
+  )
 }

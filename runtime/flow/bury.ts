@@ -11,15 +11,33 @@ import { deadHeaders, outcomeHeaders } from './copies.ts'
 const REPEAT_MS = 60_000
 
 /** Stores the dead letter, then acks the delivery. Throws what the publish throws. */
-export async function buryUndelivered(broker: Broker, delivery: Delivery, message: Message, failure: Failure, worker: string): Promise<void> {
+export async function buryUndelivered(
+  broker: Broker,
+  delivery: Delivery,
+  message: Message,
+  failure: Failure,
+  worker: string,
+): Promise<void> {
   const { subjects, publisher, acks } = broker
-  const reason = failure.code === 'INVALID_HEADER' || failure.code === 'INVALID_ID' ? ('invalid' as const) : ('undeliverable' as const)
+  const reason =
+    failure.code === 'INVALID_HEADER' || failure.code === 'INVALID_ID'
+      ? ('invalid' as const)
+      : ('undeliverable' as const)
   const at = new Date(systemClock.now()).toISOString()
   const death = { reason, failure, worker: `${worker}/timer`, at, key: `dead:${delivery.origin}` }
   const full = encodeHeaders(deadHeaders({ message, delivery }, death))
-  const headers = full.length + delivery.data.length > publisher.maxPayload ? encodeHeaders(deadHeaders({ message, delivery }, death, true)) : full
+  const headers =
+    full.length + delivery.data.length > publisher.maxPayload
+      ? encodeHeaders(deadHeaders({ message, delivery }, death, true))
+      : full
   const subject = subjects.dead(message.actor, message.name, message.id)
-  await publisher.publish({ subject, payload: delivery.data, headers, stream: subjects.deadStream, repeatMs: REPEAT_MS })
+  await publisher.publish({
+    subject,
+    payload: delivery.data,
+    headers,
+    stream: subjects.deadStream,
+    repeatMs: REPEAT_MS,
+  })
   tellOutcome(broker, message, delivery.origin, 'dead', failure)
   await new Promise<void>((resolve) => acks.ack(delivery, resolve))
 }
@@ -29,7 +47,13 @@ export function tellDropped(broker: Broker, message: Message, origin: string, re
   tellOutcome(broker, message, origin, 'cancelled', { name: 'CancelledError', message: reason })
 }
 
-function tellOutcome(broker: Broker, message: Message, origin: string, status: 'dead' | 'cancelled', failure: Failure): void {
+function tellOutcome(
+  broker: Broker,
+  message: Message,
+  origin: string,
+  status: 'dead' | 'cancelled',
+  failure: Failure,
+): void {
   if (message.reply === undefined && message.keepMs === undefined) return
   const { publisher, subjects } = broker
   const headers = outcomeHeaders(message, { origin }, status, 'application/json')

@@ -1,3 +1,5 @@
+import type { Acks } from '../broker/acks.ts'
+import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 /**
  * Settle: an outcome becomes what JetStream holds. The only place that acks messages.
  *
@@ -22,8 +24,6 @@
  * Settling holds no slot of the worker; it ends, whatever the broker does, with the lease.
  */
 import { encodeHeaders, H } from '../broker/headers.ts'
-import type { Acks } from '../broker/acks.ts'
-import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 import type { Leases } from '../broker/leases.ts'
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
@@ -74,7 +74,9 @@ export class Settle {
 
   /** With a lapsed lease another worker may hold the message: only what is done stays done. */
   #mayStill(run: Run, { kind }: Outcome): boolean {
-    return kind === 'done' || kind === 'lease-lost' || kind === 'settled' || this.#host.leases.holds(run.row, run.delivery)
+    return (
+      kind === 'done' || kind === 'lease-lost' || kind === 'settled' || this.#host.leases.holds(run.row, run.delivery)
+    )
   }
 
   done(run: Run, value: unknown): void | Promise<void> {
@@ -87,7 +89,10 @@ export class Settle {
     const { subjects, publisher } = this.#host
     const { delivery, message } = run
     const dueAt = this.#host.serverNow() + afterMs
-    const [park, due] = [subjects.parkedRetry(message.actor, delivery.sequence), subjects.dueRetry(message.actor, delivery.sequence)]
+    const [park, due] = [
+      subjects.parkedRetry(message.actor, delivery.sequence),
+      subjects.dueRetry(message.actor, delivery.sequence),
+    ]
     const key = `${failure ? 'retry' : 'snooze'}:${delivery.sequence}`
     const attempt = message.attempt + (failure ? 1 : 0)
     const headersOf = (brief: boolean): Buffer => {
@@ -114,7 +119,13 @@ export class Settle {
     if (size > maxPayload) {
       // A body of the server's maximum leaves no room for any header: its end goes into a second message, stored first.
       const tailAt = body.length - (size - maxPayload) - TAIL_RESERVE
-      await this.#store(run, `${subject}.tail`, body.subarray(tailAt), encodeHeaders([[H.dedupe, `${key}:tail`]]), subjects.deadStream)
+      await this.#store(
+        run,
+        `${subject}.tail`,
+        body.subarray(tailAt),
+        encodeHeaders([[H.dedupe, `${key}:tail`]]),
+        subjects.deadStream,
+      )
       body = body.subarray(0, tailAt)
       block = encodeHeaders([...deadHeaders(run, death, true), [H.tail, String(delivery.data.length - tailAt)]])
     }
@@ -157,7 +168,10 @@ export class Settle {
 
   #off(run: Run): void {
     // The mark says "begun": it must not outlive the run. If this is lost, the message is gone and so is its use.
-    if (run.marked) this.#host.api.purge(this.#host.subjects.markStream, this.#host.subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
+    if (run.marked)
+      this.#host.api
+        .purge(this.#host.subjects.markStream, this.#host.subjects.mark(run.message.actor, run.delivery.sequence))
+        .catch(() => {})
     this.#host.settled(run)
   }
 
@@ -175,8 +189,18 @@ export class Settle {
     const { subjects, publisher } = this.#host
     if (message.keepMs !== undefined) {
       const seconds = Math.max(1, Math.ceil(message.keepMs / 1000))
-      const kept = encodeHeaders([...headers, [H.ttl, `${seconds}s`], [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`]])
-      await this.#store(run, subjects.result(message.actor, message.sender, message.id), body, kept, subjects.resultStream)
+      const kept = encodeHeaders([
+        ...headers,
+        [H.ttl, `${seconds}s`],
+        [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`],
+      ])
+      await this.#store(
+        run,
+        subjects.result(message.actor, message.sender, message.id),
+        body,
+        kept,
+        subjects.resultStream,
+      )
     }
     if (message.reply !== undefined) publisher.tell(message.reply, body, encodeHeaders(headers))
   }

@@ -97,6 +97,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#settle = new Settle(this)
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
+      mayBuffer: spec.limit === undefined,
       free: () => settings.concurrency - this.#running.size,
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
@@ -273,8 +274,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #run(delivery: Delivery): void {
     // The loop stood still, or the buffer did: whoever has it now may be another worker.
-    if (!this.leases.isFresh(delivery.leasedAt)) return
     const startedAt = systemClock.monotonic()
+    if (!this.leases.isFresh(delivery.leasedAt, startedAt)) return
     let message: Message
     let problem: unknown
     try {
@@ -319,12 +320,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const now = systemClock.monotonic()
     this.#aliveAt = now
     for (const run of this.#running) this.#watch(run, now)
-    this.#fetch.giveBackStale()
+    this.#fetch.tick()
   }
 
   #watch(run: Run, now: number): void {
     const { ctx } = run
-    if (!this.leases.holds(run.row, run.delivery)) this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
+    if (!this.leases.holds(run.row, run.delivery))
+      this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
     else if (now >= ctx.limitAt) this.#abortAtLimit(run)
     if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
   }
@@ -334,7 +336,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const isDeadline = deadline !== undefined && this.serverNow() >= deadline
     const ms = Math.round(run.ctx.limitAt - run.startedAt)
     if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
-    else this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
+    else
+      this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
   }
 
   #abort(run: Run, why: AbortCause, text: string): void {

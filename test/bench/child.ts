@@ -44,7 +44,7 @@ async function startChild<T>(side: Side, role: 'worker' | 'sender'): Promise<Rem
   const waiting: Waiting = new Map()
   child.on('message', (answer: Answer) => settle(waiting, answer))
   child.once('exit', (code) => failAll(waiting, new Error(`the ${side} ${role} process ended with code ${code}`)))
-  await once(child, 'message')
+  await Promise.race([once(child, 'message'), ended(child)])
   let calls = 0
   const call = (verb: string, ...args: unknown[]) => {
     const id = ++calls
@@ -54,6 +54,11 @@ async function startChild<T>(side: Side, role: 'worker' | 'sender'): Promise<Rem
     })
   }
   return { call: call as Remote<T>['call'], [Symbol.asyncDispose]: () => end(child, call) }
+}
+
+async function ended(child: ChildProcess): Promise<never> {
+  const [code] = await once(child, 'exit')
+  throw new Error(`expected a child process to become ready, it ended with code ${code}`)
 }
 
 function settle(waiting: Waiting, answer: Answer): void {

@@ -22,7 +22,6 @@ import { sleepers } from './measures/sleepers.ts'
 import { steady } from './measures/steady.ts'
 import type { Line } from './report.ts'
 import { line, table } from './report.ts'
-import { isThere } from './troupe/planned.ts'
 
 const measures: Readonly<Record<string, Measure>> = {
   drain,
@@ -59,8 +58,7 @@ if (flags.json !== undefined) await writeFile(flags.json, json())
 if (lines.some((each) => each.ok === false)) process.exitCode = 1
 
 function sides(): readonly Side[] {
-  const wanted = (['bare', 'troupe'] as const).filter((side) => flags.side === undefined || flags.side === side)
-  return isThere ? wanted : wanted.filter((side) => side === 'bare')
+  return (['bare', 'troupe'] as const).filter((side) => flags.side === undefined || flags.side === side)
 }
 
 function chosen(): readonly string[] {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect as connectSocket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -90,6 +90,14 @@ async function group(pid: number | undefined): Promise<string | undefined> {
   return (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[2]
 }
 
+/** The shell that a nats-server runs under, and what else that runs. */
+async function watchersOf(pid: number): Promise<number[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const shell = Number(stat.split(') ')[1]?.split(' ')[1])
+  const children = (await readFile(`/proc/${shell}/task/${shell}/children`, 'utf8')).trim().split(' ').map(Number)
+  return [...children.filter((child) => child !== pid), shell]
+}
+
 /** What a guardian says when somebody connects. */
 function stateOf(claim: Claim | undefined): Promise<string> {
   return new Promise((resolve) => {
@@ -102,7 +110,14 @@ function stateOf(claim: Claim | undefined): Promise<string> {
   })
 }
 
-const ended = (pid: number): Promise<void> => until(() => !signal(pid, 0))
+/** A process whose parent was killed may stay as a zombie where nobody reaps: it runs no more. */
+function alive(pid: number): boolean {
+  if (!signal(pid, 0)) return false
+  const stat = `/proc/${pid}/stat`
+  return !existsSync(stat) || !/\) Z /.test(readFileSync(stat, 'utf8'))
+}
+
+const ended = (pid: number): Promise<void> => until(() => !alive(pid))
 
 describe("the project's own nats-server", () => {
   it('is real, on loopback, with JetStream, in a folder that version control ignores', async () => {
@@ -170,7 +185,7 @@ describe("the project's own nats-server", () => {
     await using next = await joining
     expect(next).toMatchObject({ shared: false, url: first.url })
     expect(next.pid).not.toBe(first.pid)
-    expect(signal(first.pid, 0)).toBe(false)
+    expect(alive(first.pid)).toBe(false)
   })
 
   it('is started again when it is killed, on the same port', async () => {
@@ -189,7 +204,7 @@ describe("the project's own nats-server", () => {
     const { url, pid } = server
     signal((await project_.shown()).guardian, 'SIGKILL')
     await until(() => server.pid !== pid)
-    expect(signal(pid, 0)).toBe(false)
+    expect(alive(pid)).toBe(false)
     expect(server.url).toBe(url)
   })
 
@@ -206,6 +221,23 @@ describe("the project's own nats-server", () => {
     expect(server).toMatchObject({ shared: false })
     expect(server.pid).not.toBe(pid)
   })
+
+  it.runIf(process.platform === 'linux')(
+    'ends a server that was left behind before it starts one on its data',
+    async () => {
+      await using project_ = await project()
+      const user = await project_.spawnUser()
+      const { guardian, pid } = await project_.shown()
+      for (const watcher of await watchersOf(pid)) signal(watcher, 'SIGKILL')
+      signal(guardian, 'SIGKILL')
+      await project_.end(user)
+      await ended(guardian)
+      expect(alive(pid)).toBe(true)
+      await using server = await project_.use()
+      expect(server).toMatchObject({ shared: false, url: user.url })
+      expect(alive(pid)).toBe(false)
+    },
+  )
 
   it('does not believe a claim whose process and port are somebody else now', async () => {
     await using project_ = await project()

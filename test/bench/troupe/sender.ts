@@ -1,18 +1,18 @@
+import { connect, defineActor, type Troupe } from 'troupe'
+
 import { nowMs } from '../clock.ts'
-import { payload, stamped } from '../payload.ts'
+import { payload, stamped, type Payload } from '../payload.ts'
 import { pacing, pumping } from '../pumping.ts'
 import type { SenderRole } from '../roles.ts'
-import type { Client } from './planned.ts'
-import { troupe } from './planned.ts'
 
-let client: Client
+let client: Troupe
 // The sender holds the actor's definition, as a service in the same repository does; its handler never runs here.
-const bench = troupe.defineActor('bench', { concurrency: 1, messages: { noop: async () => undefined } })
+const bench = defineActor('bench', { concurrency: 1, messages: { noop: async (_payload: Payload) => undefined } })
 
 /** A client of the runtime. */
 export const role: SenderRole = {
   async start({ url, space }) {
-    client = await troupe.connect({ servers: url, namespace: space })
+    client = await connect({ servers: url, namespace: space })
   },
   pump: (count, window) => pumping(count, window, send),
   pace: (count, everyMs) => pacing(count, everyMs, sendStamped),

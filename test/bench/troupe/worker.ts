@@ -1,8 +1,9 @@
+import { defineActor, run, type System } from 'troupe'
+
 import { handling } from '../handling.ts'
 import { memoryNow, Meter } from '../meter.ts'
+import type { Payload } from '../payload.ts'
 import type { WorkerRole } from '../roles.ts'
-import type { System } from './planned.ts'
-import { troupe } from './planned.ts'
 
 let meter: Meter
 let system: System
@@ -12,8 +13,14 @@ export const role: WorkerRole = {
   async start({ url, space, concurrency, handler, marks }) {
     meter = new Meter(marks)
     const handle = handling(handler, meter)
-    const bench = troupe.defineActor('bench', { concurrency, messages: { noop: async (payload) => handle(payload) } })
-    system = await troupe.run({ actors: [bench], nats: { servers: [url] }, namespace: space, signals: false })
+    const bench = defineActor('bench', { concurrency, messages: { noop: async (payload: Payload) => handle(payload) } })
+    system = await run({
+      actors: [bench],
+      nats: { servers: [url] },
+      namespace: space,
+      signals: false,
+      logLevel: 'warn',
+    })
   },
   mark: (index) => meter.mark(index),
   samples: async () => meter.samples,
