@@ -184,6 +184,7 @@ export class System {
       clock: this.#options.clock ?? systemClock,
       log: this.log,
       events: config.events,
+      listens: this.#options.onEvent !== undefined,
       serverNow: () => clock.now(),
       cancelled: (message) => this.#cancelledWaiting(spec.name, message),
       senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),

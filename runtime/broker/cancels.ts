@@ -48,8 +48,9 @@ export class Cancels {
   find(message: Message): Cancel | undefined {
     if (this.#byId.size === 0 && this.#filters.length === 0) return undefined
     const byId = this.#byId.get(message.id)
-    const found = byId ?? this.#filters.find((cancel) => matches(cancel, message))
-    return found !== undefined && message.sentAt <= found.at ? found : undefined
+    if (byId !== undefined && message.sentAt <= byId.at) return byId
+    // The time is part of the question: an older cancel, from before the message, must not hide a newer one.
+    return this.#filters.find((cancel) => message.sentAt <= cancel.at && matches(cancel, message))
   }
 
   /** Forgets what the stream has forgotten too. */

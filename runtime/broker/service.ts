@@ -41,6 +41,8 @@ export async function serveActor(
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
+  // Who calls right after the start must find us.
+  await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
 

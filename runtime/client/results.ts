@@ -82,6 +82,8 @@ interface KeptPlace {
   readonly message: string
   readonly id: string
   readonly sender: string
+  /** Where the message was stored in its mailbox: what was kept of an earlier one under its id is not its result. */
+  readonly sequence: number
 }
 
 /** What is heard on the result's subject comes at once; reading it again covers what was told before we listened. */
@@ -99,7 +101,7 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
     for (;;) {
       const heard = new Promise<void>((resolve) => (wake = resolve))
       const kept = await readKept(broker, subject)
-      if (kept !== undefined) return readOutcome(kept.headers, kept.body, what)
+      if (kept !== undefined && !isEarlier(kept.headers, place, subjects)) return readOutcome(kept.headers, kept.body, what)
       const leftMs = deadline - systemClock.monotonic()
       if (leftMs <= 0) throw notInTime(what, timeoutMs)
       const done = new AbortController()
@@ -109,6 +111,12 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
   } finally {
     if (!connection.closed) subscription.unsubscribe()
   }
+}
+
+/** Copies of a message (a retry, a released one) are stored after it; an earlier message under the same id was stored before. */
+function isEarlier(headers: HeaderBlock, { actor, sequence }: KeptPlace, subjects: Subjects): boolean {
+  const [stream, place] = (headers.get(H.origin) ?? '').split(':')
+  return stream === subjects.mailboxStream(actor) && Number(place) < sequence
 }
 
 /** Direct get by subject: the one read that a sender can be permitted for its own results alone. */
