@@ -51,6 +51,9 @@ export function checkOptions(options: SendOptions): void {
   if (lane !== undefined && !LANES.includes(lane)) throw invalid('lane', LANES.join(', '), lane)
   if (format !== undefined && !Object.hasOwn(CONTENT_TYPES, format)) throw invalid('format', 'json or msgpack', format)
   if (delay !== undefined && at !== undefined) throw invalid('delay', 'absent where "at" is given', delay)
+  if (options.replace && delay === undefined && at === undefined) {
+    throw invalid('replace', 'given together with "delay" or "at"', true)
+  }
 }
 
 /** Epoch ms at which it is to be sent, or undefined for now. */

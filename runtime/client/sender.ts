@@ -112,8 +112,7 @@ export class Sender {
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const own = id === undefined ? rest : { ...rest, id: id(payload, place) }
-      const flight: Promise<void> = this.send(ref, payload, own)
+      const flight: Promise<void> = this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place))
         .then(
           (sent) => void (fates[place] = { sent }),
           (error: unknown) => void (fates[place] = { error: toError(error) }),
@@ -228,6 +227,11 @@ export class Sender {
     }
   }
 
+  /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
+  async #sendOneOf<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, id: (() => string) | undefined): Promise<Sent<ResultOf<R>>> {
+    return this.send(ref, payload, id === undefined ? options : { ...options, id: id() })
+  }
+
   async #check(ref: Target, payload: unknown): Promise<void> {
     const spec = ref?.spec?.messages.get(ref.message)
     if (spec?.schema === undefined) {
@@ -258,8 +262,8 @@ export class Sender {
       due === undefined
         ? subjects.message(ref.actor, ref.message, options.lane)
         : subjects.later(ref.actor, ref.message)
-    const { duplicate } = await this.#store(ref, subject, body, headers)
-    return new SentMessage(this, this.#host, ref, id, duplicate, options.keep !== undefined) as Sent<ResultOf<R>>
+    const stored = await this.#store(ref, subject, body, headers)
+    return new SentMessage(this, this.#host, ref, id, stored, options.keep !== undefined) as Sent<ResultOf<R>>
   }
 
   /** By the server's clock, which is asked when the first delayed message is sent. */
@@ -354,20 +358,23 @@ class SentMessage implements Sent {
   readonly #host: SenderHost
   readonly #ref: { actor: string; message: string }
   readonly #isKept: boolean
+  /** Its place in its mailbox, or that of the message whose duplicate it is. */
+  readonly #sequence: number
 
   constructor(
     sender: Sender,
     host: SenderHost,
     ref: { actor: string; message: string },
     id: string,
-    duplicate: boolean,
+    stored: Published,
     isKept: boolean,
   ) {
     this.#sender = sender
     this.#host = host
     this.#ref = ref
     this.id = id
-    this.duplicate = duplicate
+    this.duplicate = stored.duplicate
+    this.#sequence = stored.sequence
     this.#isKept = isKept
   }
 
@@ -384,7 +391,7 @@ class SentMessage implements Sent {
       throw new ConfigError('NOT_KEPT', text)
     }
     const timeoutMs = options.timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    return waitForKept(this.#host.broker, { ...this.#ref, id: this.id, sender: this.#host.name }, timeoutMs)
+    return waitForKept(this.#host.broker, { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence }, timeoutMs)
   }
 
   cancel(options: { reason?: string; timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
