@@ -52,7 +52,7 @@ async function demo(forMs: number | undefined): Promise<number> {
     logLevel: 'error',
     events: 'all',
     onEvent(event, data) {
-      tellEvent(screen, event, data, tally.knows(data.id))
+      tellEvent(screen, event, data, tally.isOurs(data.id))
       tally.event(event, data)
     },
   })
@@ -68,6 +68,7 @@ async function demo(forMs: number | undefined): Promise<number> {
   )
   await sendUntil(stop.signal, (n) => {
     const { id, event } = eventOf(n)
+    tally.sending(id)
     return sender.send(webhooks.deliver, event, { id })
   })
   systemClock.clearTimer(timer)
