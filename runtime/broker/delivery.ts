@@ -36,6 +36,8 @@ export class Delivery implements Placed {
   readonly consumerSequence: number
   /** When it was stored, epoch ms by the server's clock. */
   readonly storedAt: number
+  /** Whether more waits behind it for the same consumer. */
+  readonly hasMore: boolean
   /** Monotonic ms since when the lease surely counts. */
   readonly leasedAt: number
 
@@ -53,6 +55,8 @@ export class Delivery implements Placed {
     this.consumerSequence = field(2)
     // Nanoseconds are beyond what a number holds: the last six digits are left out.
     this.storedAt = digits(ackSubject, (places[first + 3] ?? 0) + 1, (places[first + 4] ?? 0) - 6)
+    // A number without leading zeros: its first digit says whether it is none.
+    this.hasMore = ackSubject.charCodeAt((places[first + 4] ?? 0) + 1) !== ZERO
     this.leasedAt = leasedAt
   }
 
