@@ -43,6 +43,9 @@ export interface Message {
   readonly headers: HeaderBlock
 }
 
+/** The last moment that RFC 3339 can say, and so a schedule of the server: the end of the year 9999. */
+export const LATEST_DUE = 253_402_300_799_999
+
 type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & { root: string | undefined }
 
 /** Header names in lower case, with what each writes. Unknown ones belong to the application, or to a newer version. */
@@ -62,7 +65,7 @@ const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subje
   ],
   [H.expires.toLowerCase(), (draft, value) => void (draft.expires = whole(H.expires, value, 0))],
   [H.deadline.toLowerCase(), (draft, value) => void (draft.deadline = whole(H.deadline, value, 0))],
-  [H.due.toLowerCase(), (draft, value) => void (draft.planned = whole(H.due, value, 0))],
+  [H.due.toLowerCase(), (draft, value) => void (draft.planned = whole(H.due, value, 0, LATEST_DUE))],
   [
     H.sent.toLowerCase(),
     (draft, value) => void (draft.sentAt = favour(draft, H.sent, () => whole(H.sent, value, 0)) ?? draft.sentAt),
@@ -126,18 +129,20 @@ function draftOf(placed: Placed, subjects: Subjects, actor: string): Draft {
 
 const NOTHING: readonly string[] = []
 
-function whole(name: string, value: string, least: number): number {
+function whole(name: string, value: string, least: number, most = 999_999_999_999_999): number {
   const number = /^\d{1,15}$/.test(value) ? Number(value) : -1
-  if (number >= least) return number
+  if (number >= least && number <= most) return number
   throw new PayloadError(
     'INVALID_HEADER',
-    `expected header ${name} to be a whole number from ${least}, got: ${describe(value)}`,
+    `expected header ${name} to be a whole number from ${least} to ${most}, got: ${describe(value)}`,
   )
 }
 
 function readRetry(value: string): RetryOverride {
   try {
-    return JSON.parse(value) as RetryOverride
+    const rule: unknown = JSON.parse(value)
+    if (typeof rule === 'object' && rule !== null && !Array.isArray(rule)) return rule
+    throw new TypeError('no JSON object')
   } catch (cause) {
     const text = `expected header ${H.retry} to be JSON like {"attempts":3,"backoff":{"base":"1s"}}, got: ${describe(value)}`
     throw new PayloadError('INVALID_HEADER', text, { cause })

@@ -25,6 +25,7 @@ import { runInScope, runOfScope } from './flow/scope.ts'
 import { ActorWorker } from './flow/worker.ts'
 import { createLogger, type Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { DeadReason } from './outcome.ts'
 import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
@@ -53,11 +54,11 @@ export async function run(options: RunOptions): Promise<System> {
   return startSystem(config, root, options)
 }
 
-/** The same from a configuration that was loaded already. */
-export async function startSystem(config: Config, root: string, options: RunOptions): Promise<System> {
+/** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
+export async function startSystem(config: Config, root: string, options: RunOptions, open = linkTo): Promise<System> {
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
-  const link = await linkTo(config, root)
+  const link = await open(config, root)
   const system = new System(link, specs, options)
   try {
     await system.start()
@@ -247,12 +248,12 @@ export class System {
   }
 
   #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
-    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(then, (error: unknown) => {
-      this.log.error('a message could not be buried; it is tried again', {
-        actor: message.actor,
-        id: message.id,
-        error: toError(error),
-      })
+    const told = (reason: DeadReason): void => {
+      this.#workers.get(message.actor)?.tellUndelivered(message, reason, failure)
+      then()
+    }
+    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
+      this.log.error('a message could not be buried; it is tried again', { actor: message.actor, id: message.id, error: toError(error) })
       this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
     })
   }

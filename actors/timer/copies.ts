@@ -60,15 +60,17 @@ export function readDue(
 ): { due: Due; message: Message; failure?: undefined } | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
-    const [, sequence] = originOf(placed.headers)
-    const isRetry = placed.subject.startsWith(subjects.dueRetry(actor, 0).slice(0, -1))
+    const [stream, sequence] = originOf(placed.headers)
+    const isRetry = subjects.parseDue(placed.subject) === 'retry'
+    // The original is deleted: only what its own place in the subject says, and only in this actor's mailbox.
+    const isOwn = stream === subjects.mailboxStream(actor) && placed.subject === subjects.dueRetry(actor, sequence)
     const due = {
       at: message.planned ?? 0,
       message,
       subject: subjects.message(actor, message.name, laneOf(placed.headers)),
       payload: placed.data,
       headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
-      original: isRetry ? sequence : undefined,
+      original: isRetry && isOwn ? sequence : undefined,
     }
     return { due, message }
   })

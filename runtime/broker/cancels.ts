@@ -101,8 +101,11 @@ export async function followCancels(
     consumer
       .consume({
         callback: (msg) => {
-          const cancel = readCancel(msg.data, msg.time.getTime(), msg.headers?.get(H.reply), (reply) =>
-            subjects.isReply(reply),
+          const cancel = readCancel(
+            msg.data,
+            msg.time.getTime(),
+            () => msg.headers?.get(H.reply),
+            (reply) => subjects.isReply(reply),
           )
           if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
           if (--left === 0) end()
@@ -125,16 +128,18 @@ function notRead(stream: string): UnavailableError {
   )
 }
 
+/** `replyOf` reads the headers, which throws for names that no client writes. */
 function readCancel(
   data: Uint8Array,
   at: number,
-  reply: string | undefined,
+  replyOf: () => string | undefined,
   isReply: (subject: string) => boolean,
 ): Cancel | undefined {
   try {
     const request: unknown = JSON.parse(Buffer.from(data).toString())
     if (typeof request !== 'object' || request === null) return undefined
     const { id, message, root, header, reason } = request as Record<string, unknown>
+    const reply = replyOf()
     const pair = header as { name?: unknown; value?: unknown } | undefined
     return {
       ...(typeof id === 'string' ? { id } : {}),

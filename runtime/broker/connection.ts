@@ -121,8 +121,17 @@ export class Connection {
   subscribe(subject: string, callback: (msg: Msg) => void, queue?: string): Subscription {
     return this.#nc.subscribe(subject, {
       ...(queue === undefined ? {} : { queue }),
-      callback: (error, msg) => (error ? this.#problem(error) : callback(msg)),
+      callback: (error, msg) => (error ? this.#problem(error) : this.#guard(callback, msg)),
     })
+  }
+
+  /** The library reads from its socket through our callbacks: what one of them throws would end the connection. */
+  #guard(callback: (msg: Msg) => void, msg: Msg): void {
+    try {
+      callback(msg)
+    } catch (error) {
+      this.#problem(toError(error))
+    }
   }
 
   flush(): Promise<void> {

@@ -90,7 +90,7 @@ export class Delivery implements Placed {
   }
 
   get headers(): HeaderBlock {
-    return (this.#headers ??= readHeaders(this.#msg))
+    return (this.#headers ??= headersOf(this.#msg))
   }
 
   /** Bytes of body and headers together. */
@@ -121,7 +121,8 @@ function digits(text: string, from: number, to: number): number {
   return value
 }
 
-function readHeaders(msg: Msg): HeaderBlock {
+/** A message's headers, whatever they are: the library's own reading throws for names that no client writes. */
+export function headersOf(msg: Msg): HeaderBlock {
   const { bytes, headerBytes } = innards(msg)
   if (bytes !== undefined) return headerBytes > 0 ? HeaderBlock.decode(bytes, headerBytes) : HeaderBlock.none
   const { headers } = msg

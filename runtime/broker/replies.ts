@@ -60,6 +60,8 @@ export class Replies {
   #now = systemClock.monotonic()
   #next = 0
   #closed = false
+  /** Set where this user may not hear its own inbox: no answer will ever come. */
+  #deaf: BrokerError | undefined
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection
@@ -88,6 +90,7 @@ export class Replies {
 
   request(request: Request): void {
     if (this.#closed) return request.onError(closedError())
+    if (this.#deaf !== undefined) return request.onError(this.#deaf)
     const token = this.#next++
     const pending = new Pending(this.#prefix + token, request)
     this.#pending.set(token, pending)
@@ -113,9 +116,7 @@ export class Replies {
     this.#closed = true
     clearInterval(this.#sweeper)
     this.#unlisten()
-    const all = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const { request } of all) request.onError(closedError())
+    this.#failAll(closedError())
   }
 
   #publish(token: number, pending: Pending): void {
@@ -174,12 +175,22 @@ export class Replies {
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
   #refuse(problem: Error): void {
     const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
+    if (operation === 'subscription' && subject === `${this.#prefix}*`) {
+      this.#deaf = mayNotListen(subject, problem)
+      return this.#failAll(this.#deaf)
+    }
     if (operation !== 'publish' || typeof subject !== 'string') return
     for (const [token, pending] of this.#pending) {
       if (pending.request.subject !== subject) continue
       this.#pending.delete(token)
       pending.request.onError(forbidden(subject, problem))
     }
+  }
+
+  #failAll(error: Error): void {
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { request } of all) request.onError(error)
   }
 
   #giveUp(token: number, pending: Pending): void {
@@ -206,6 +217,11 @@ function timeoutError(subject: string): UnavailableError {
 
 function forbidden(subject: string, cause: Error): BrokerError {
   const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+function mayNotListen(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us subscribe to our own inbox ${subject}, but this user may not. Ask the operator for it, or set nats.inboxPrefix to a prefix that is permitted.`
   return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 

@@ -3,9 +3,9 @@ import { Svcm } from '@nats-io/services'
 import type { Msg, Subscription } from '@nats-io/transport-node'
 
 import type { ActorSpec } from '../actor.ts'
-import { headersOf } from '../client/results.ts'
 import type { Live } from '../flow/live.ts'
 import type { Broker } from './broker.ts'
+import { headersOf } from './delivery.ts'
 import { encodeHeaders, H } from './headers.ts'
 
 export interface LiveService {
@@ -52,15 +52,16 @@ interface Responder extends Msg {
 }
 
 async function answer(live: Live, name: string, msg: Responder): Promise<void> {
-  const reply = await live.run(name, headersOf(msg), msg.data)
+  // The library wraps the message, and would read its headers in its own strict way.
+  const reply = await live.run(name, headersOf((msg as { msg?: Msg }).msg ?? msg), msg.data)
   if (!reply.ok) return void msg.respondError(reply.code, oneLine(reply.description), reply.body)
   const block = encodeHeaders([[H.contentType, reply.contentType]])
   msg.respond(reply.body, { headers: { encode: () => block } } as never)
 }
 
 function hear({ subjects }: Broker, live: Live, msg: Msg): void {
-  const name = msg.subject.slice(msg.subject.lastIndexOf('.') + 1)
-  if (msg.subject.startsWith(subjects.namespace)) void live.run(name, headersOf(msg), msg.data)
+  const prefix = subjects.broadcast(live.actor, '')
+  if (msg.subject.startsWith(prefix)) void live.run(msg.subject.slice(prefix.length), headersOf(msg), msg.data)
 }
 
 async function stop(

@@ -4,7 +4,7 @@ import type { MsgHdrs } from '@nats-io/transport-node'
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
 import { decode } from '../codec/codec.ts'
-import { ActorError, OutcomeError, UnavailableError, toError } from '../errors.ts'
+import { ActorError, BrokerError, OutcomeError, UnavailableError, toError } from '../errors.ts'
 import { LIVE_CODES } from '../flow/live.ts'
 
 interface Target {
@@ -45,6 +45,10 @@ function callError({ actor, message }: Target, cause: Error, timeoutMs: number):
       `expected ${what} to answer within ${timeoutMs} ms, but it did not. It may still run.`,
       { cause },
     )
+  }
+  if (/permission/i.test(`${cause.name} ${cause.message}`)) {
+    const text = `expected NATS to let us call ${what}, but this user may not (${cause.message}). Ask the operator for publish rights on it.`
+    return new BrokerError('FORBIDDEN', text, { cause, data: { actor, message } })
   }
   return new UnavailableError('DISCONNECTED', `expected to reach ${what}, but the request failed: ${cause.message}`, {
     cause,

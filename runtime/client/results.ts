@@ -1,11 +1,10 @@
 /**
  * Waiting for outcomes: told to a reply subject of this process (`ask`, `cancel`), or kept in the results stream (`result`).
  */
-import type { Msg } from '@nats-io/transport-node'
-
 import type { Broker } from '../broker/broker.ts'
 import type { Connection } from '../broker/connection.ts'
-import { HeaderBlock, H } from '../broker/headers.ts'
+import { headersOf } from '../broker/delivery.ts'
+import { H, type HeaderBlock } from '../broker/headers.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { UnavailableError, toError } from '../errors.ts'
 import { nextId, randomToken } from '../time/chance.ts'
@@ -76,12 +75,6 @@ function settleWith(read: () => unknown, resolve: (value: unknown) => void, reje
   } catch (error) {
     reject(toError(error))
   }
-}
-
-export function headersOf(msg: Msg): HeaderBlock {
-  const { headers } = msg
-  if (headers === undefined) return HeaderBlock.none
-  return new HeaderBlock(headers.keys().flatMap((name) => headers.values(name).map((value) => [name, value] as const)))
 }
 
 interface KeptPlace {

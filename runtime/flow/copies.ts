@@ -77,15 +77,18 @@ export function retryHeaders(
     [H.dedupe, options.key],
     [H.attempt, String(options.attempt)],
     [H.due, String(Math.round(options.dueAt))],
-    ...(options.brief && message.contentType !== undefined
-      ? [[H.contentType, headerText(message.contentType)] as const]
-      : []),
+    ...(options.brief ? contentTypeOf(message) : []),
   ]
   if (options.failure !== undefined)
     headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
   const history = historyWith(message, options.failure, options.at)
   if (history.length > 0 && !options.brief) headers.push([H.history, historyText(history)])
   return headers
+}
+
+/** Without it the body could not be read again. */
+function contentTypeOf({ contentType }: Message): HeaderEntry[] {
+  return contentType === undefined ? [] : [[H.contentType, headerText(contentType, 128)]]
 }
 
 /** The schedule headers of something that the server is to release (ADR-51). */
@@ -124,8 +127,41 @@ export function deadHeaders(
     [H.error, headerText(`${failure.name}: ${failure.message}`, brief ? 128 : 512)],
     [H.attempt, String(message.attempt)],
     [H.worker, headerText(death.worker)],
+    ...(brief ? contentTypeOf(message) : []),
     ...(brief ? [] : [[H.detail, asciiJson(detail)] as const]),
   ]
+}
+
+/** A dead letter as it is stored: whole, or with the end of its body in a message of its own that comes first. */
+export interface Letter {
+  readonly tail: { readonly body: Uint8Array; readonly headers: Buffer } | undefined
+  readonly body: Uint8Array
+  /** Given where the tail was stored. */
+  headers(tailSequence?: number): Buffer
+}
+
+/** Room beside a letter's body that the header naming its tail takes. */
+const TAIL_RESERVE = 64
+
+/** A dead letter that fits: all headers; else few; else, since a body of the server's maximum leaves no room for any, in two parts. */
+export function letterOf(
+  run: { message: Message; delivery: Delivery },
+  death: Parameters<typeof deadHeaders>[1],
+  maxPayload: number,
+): Letter {
+  const { data } = run.delivery
+  const full = encodeHeaders(deadHeaders(run, death))
+  if (full.length + data.length <= maxPayload) return { tail: undefined, body: data, headers: () => full }
+  const own = deadHeaders(run, death, true)
+  const brief = encodeHeaders(own)
+  const excess = brief.length + data.length - maxPayload
+  if (excess <= 0) return { tail: undefined, body: data, headers: () => brief }
+  const tailAt = Math.max(0, data.length - excess - TAIL_RESERVE)
+  return {
+    tail: { body: data.subarray(tailAt), headers: encodeHeaders([[H.dedupe, `${death.key}:tail`]]) },
+    body: data.subarray(0, tailAt),
+    headers: (sequence = 0) => encodeHeaders([...own, [H.tail, String(sequence)]]),
+  }
 }
 
 /** The headers of an outcome, as told to a sender or kept. */
@@ -141,12 +177,6 @@ export function outcomeHeaders(
     [H.origin, delivery.origin],
     [H.contentType, contentType],
   ]
-}
-
-/** Bytes of a whole message with these headers. */
-export function encodedSize(headers: readonly HeaderEntry[], body: Uint8Array): { block: Buffer; size: number } {
-  const block = encodeHeaders(headers)
-  return { block, size: block.length + body.length }
 }
 
 function historyWith(message: Message, failure: Failure | undefined, at: string): PastAttempt[] {

@@ -179,8 +179,10 @@ export class Fetch {
   /** Asks for nothing more and gives back what was not begun; resolves when nothing more arrives. */
   async stop(): Promise<void> {
     this.#stopped = true
+    // First nothing more is wanted, then it is given back: else it would come straight back here.
+    const stopping = this.#pulls.map((pull) => pull.stop())
     for (const lane of this.#buffers.keys()) this.#giveBackLane(lane)
-    await Promise.all(this.#pulls.map((pull) => pull.stop()))
+    await Promise.all(stopping)
   }
 
   #measure(handlerMs: number): void {

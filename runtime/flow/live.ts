@@ -5,8 +5,8 @@
  * slots of their own, as many as the mailbox: a flood of calls must not starve what is stored, nor the other way round.
  */
 import type { ActorSpec, MessageSpec } from '../actor.ts'
-import { H, type HeaderBlock } from '../broker/headers.ts'
-import { decode, encode, parseContentType } from '../codec/codec.ts'
+import { H, HeaderBlock } from '../broker/headers.ts'
+import { decode, encode, parseContentType, type ContentType } from '../codec/codec.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'
 import type { Message } from '../message.ts'
@@ -28,7 +28,12 @@ export interface LiveHost extends ContextHost {
   readonly invoke: Invoke
   readonly concurrency: number
   readonly timeLimitMs: number
+  /** Largest message that the server takes: bytes. */
+  readonly maxPayload: number
 }
+
+/** Room for a reply's headers. */
+const REPLY_RESERVE = 1_024
 
 export class Live {
   readonly #host: LiveHost
@@ -40,6 +45,9 @@ export class Live {
 
   get running(): number {
     return this.#running.size
+  }
+  get actor(): string {
+    return this.#host.spec.name
   }
 
   /** Runs one; never rejects. */
@@ -95,12 +103,23 @@ export class Live {
       const value = await Promise.race([this.#invoke(spec, ctx, type, data), limit])
       if (isVerdict(value))
         return refusal(LIVE_CODES.refused, new Error(value.kind === 'snooze' ? 'not now' : value.reason))
-      const contentType = parseContentType(type)
-      return { ok: true, contentType, body: encode(contentType, value) }
+      return this.#reply(value, parseContentType(type))
     } catch (thrown) {
       return refusal(codeOf(thrown), toError(thrown))
     } finally {
       clearTimeout(timer)
+    }
+  }
+
+  /** A result that can't be sent is the handler's failure, not the caller's. */
+  #reply(value: unknown, contentType: ContentType): LiveReply {
+    try {
+      const body = encode(contentType, value)
+      const limit = this.#host.maxPayload - REPLY_RESERVE
+      if (body.length <= limit) return { ok: true, contentType, body }
+      throw new PayloadError('TOO_LARGE', `expected a result of at most ${limit} bytes, got: ${body.length}`)
+    } catch (thrown) {
+      return refusal(LIVE_CODES.failed, toError(thrown))
     }
   }
 

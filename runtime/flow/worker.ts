@@ -24,13 +24,13 @@ import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
 import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
-import type { Outcome } from '../outcome.ts'
+import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
 import type { LiveHost } from './live.ts'
-import { lookUp } from './redelivery.ts'
+import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
 import { Settle, type SettleHost } from './settle.ts'
 
@@ -71,6 +71,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
+  readonly suspects = new Suspects()
   readonly invoke: Invoke
   readonly #host: WorkerHost
   readonly #fetch: Fetch
@@ -219,6 +220,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       invoke: this.invoke,
       concurrency,
       timeLimitMs,
+      maxPayload: this.publisher.maxPayload,
       worker: this.worker,
       clock: this.clock,
       log: this.log,
@@ -236,10 +238,16 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#publish('leak', this.#eventOf(run.source, { failure }))
   }
 
+  /** The timer could not put a message into this mailbox and has buried it. */
+  tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
+    this.#publish('dead', this.#eventOf(message, { reason, failure }))
+  }
+
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true
     this.#running.delete(run)
+    if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     if (outcome.kind === 'done') {
       this.counts.done++
