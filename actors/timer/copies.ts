@@ -16,6 +16,10 @@ export interface Due {
   readonly headers: Uint8Array
   /** For a retry: the sequence of the delivery that it was made from. */
   readonly original: number | undefined
+  /** Its place among what was sent to be replaced: the sequence of the `later` message. */
+  readonly place: number
+  /** Sent with `replace`: when it is due, a later one under its id may have taken its place. */
+  readonly isReplaceable: boolean
 }
 
 export interface Later {
@@ -38,16 +42,19 @@ const BROOM_S = 86_400
 export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
-    const lane = laneOf(placed.headers)
+    const lane = laneOf(placed.headers, message)
+    const isReplacing = placed.headers.get(H.replace) === 'true'
     const due = {
       at: message.planned ?? 0,
       message,
       subject: subjects.message(actor, message.name, lane),
       payload: placed.data,
-      headers: released(placed, message, `at:${placed.sequence}:${salt}`),
+      headers: released(placed, message, `at:${placed.sequence}:${salt}`, message.planned),
       original: undefined,
+      place: placed.sequence,
+      isReplaceable: isReplacing,
     }
-    return { due, message, lane, isReplacing: placed.headers.get(H.replace) === 'true' }
+    return { due, message, lane, isReplacing }
   })
 }
 
@@ -67,18 +74,27 @@ export function readDue(
     const due = {
       at: message.planned ?? 0,
       message,
-      subject: subjects.message(actor, message.name, laneOf(placed.headers)),
+      subject: subjects.message(actor, message.name, laneOf(placed.headers, message)),
       payload: placed.data,
-      headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
+      headers: released(
+        placed,
+        message,
+        `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`,
+        // When a retry is due is no plan of its sender's.
+        isRetry ? placed.headers.number(H.planned) : message.planned,
+      ),
       original: isRetry && isOwn ? sequence : undefined,
+      place: sequence,
+      isReplaceable: !isRetry && placed.headers.get(H.replace) === 'true',
     }
     return { due, message }
   })
 }
 
 /** The headers of a parked copy, without those of its schedule. */
-export function parkedHeaders(placed: Placed, { message, lane }: Later): HeaderEntry[] {
+export function parkedHeaders(placed: Placed, { message, lane, isReplacing }: Later): HeaderEntry[] {
   return [
+    ...(isReplacing ? [[H.replace, 'true'] as const] : []),
     ...keptHeaders(message),
     [H.id, message.id],
     [H.dedupe, `at:${placed.sequence}`],
@@ -113,7 +129,7 @@ function at({ stream, sequence, headers, data, storedAt }: Placed, subject: stri
 }
 
 /** The headers under which it enters its lane. */
-function released(placed: Placed, message: Message, key: string): Buffer {
+function released(placed: Placed, message: Message, key: string, planned: number | undefined): Buffer {
   const carried = [H.attempt, H.error, H.history].flatMap((name): HeaderEntry[] => {
     const value = placed.headers.get(name)
     return value === undefined ? [] : [[name, value]]
@@ -127,7 +143,7 @@ function released(placed: Placed, message: Message, key: string): Buffer {
     [H.origin, origin ?? `${placed.stream}:${placed.sequence}`],
     [H.sent, String(message.sentAt)],
   ]
-  if (message.planned !== undefined) headers.push([H.due, String(message.planned)])
+  if (planned !== undefined) headers.push([H.due, String(planned)])
   if (message.expires !== undefined) {
     const seconds = Math.max(1, Math.ceil((message.expires - Math.max(message.planned ?? 0, placed.storedAt)) / 1000))
     headers.push([H.ttl, `${seconds + BROOM_S}s`])
@@ -135,8 +151,9 @@ function released(placed: Placed, message: Message, key: string): Buffer {
   return encodeHeaders(headers)
 }
 
-function laneOf(headers: HeaderBlock): Lane {
-  const lane = headers.get(H.lane)
+/** As its sender said for a delayed one; a retry goes back to where it came from. */
+function laneOf(headers: HeaderBlock, message: Message): Lane {
+  const lane = headers.get(H.lane) ?? message.lane
   return LANES.find((name) => name === lane) ?? 'normal'
 }
 
