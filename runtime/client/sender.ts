@@ -83,7 +83,7 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     if (options !== undefined) checkOptions(options)
     await this.#check(ref, payload)
     return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
@@ -100,8 +100,8 @@ export class Sender {
    */
   async sendMany<I, R>(
     ref: MessageRef<I, R>,
-    payloads: Iterable<I>,
-    options: Omit<SendOptions, 'id'> & { id?: (payload: I, index: number) => string } = {},
+    payloads: Iterable<NoInfer<I>>,
+    options: Omit<SendOptions, 'id'> & { id?: (payload: NoInfer<I>, index: number) => string } = {},
   ): Promise<Fate<ResultOf<R>>[]> {
     const { id, ...rest } = options
     checkOptions(rest)
@@ -128,7 +128,7 @@ export class Sender {
    * Sends a message and waits for its outcome. The message is stored like any other: if the wait ends, it is still handled.
    * `timeout` (default 30 s) is for the wait. Throws what `send` throws, `OutcomeError` (`DEAD`, `CANCELLED`, `EXPIRED`), `UnavailableError` `TIMEOUT`.
    */
-  async ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions & { timeout?: Duration } = {}): Promise<ResultOf<R>> {
+  async ask<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: SendOptions & { timeout?: Duration } = {}): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
     checkOptions(rest)
     await this.#check(ref, payload)
@@ -147,7 +147,7 @@ export class Sender {
    * Calls a live worker: request and reply, nothing stored, no retry. Throws `ActorError` `NO_LIVE_WORKER` where none runs,
    * `OutcomeError` `DEAD` with the handler's error, `UnavailableError` `TIMEOUT` (default 30 s) or `BUSY`.
    */
-  async call<I, R>(ref: MessageRef<I, R>, payload: I, options: CallOptions = {}): Promise<ResultOf<R>> {
+  async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
@@ -156,7 +156,7 @@ export class Sender {
   }
 
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
-  async broadcast<I>(ref: MessageRef<I, unknown>, payload: I, options: Omit<CallOptions, 'timeout'> = {}): Promise<void> {
+  async broadcast<I>(ref: MessageRef<I, unknown>, payload: NoInfer<I>, options: Omit<CallOptions, 'timeout'> = {}): Promise<void> {
     await this.#check(ref, payload)
     const { format = 'json', headers = {} } = options
     const { connection, subjects } = this.#host.broker
