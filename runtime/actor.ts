@@ -163,7 +163,7 @@ export function defineActor<P, M>(
  * A reference for senders that don't hold the actor's code: `actorRef<typeof import('./mailer.ts').mailer>('mailer')`.
  * Payloads are not checked against the schema before they leave; the worker does that.
  */
-// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names it: nothing here could say it
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what the actor is: there is nothing to infer it from
 export function actorRef<A = Record<string, MessageRef<unknown, unknown>>>(name: string): A {
   checkName(name, 'actor')
   const refs = new Map<string, MessageRef<unknown, unknown>>()

@@ -12,16 +12,25 @@
  * 1. A row is filled before its handler starts and cleared when its ack is sent: the keeper never extends what no longer
  *    runs. (It may read a row that changes under it; then one heartbeat extends another message of ours by one lease.)
  * 2. `confirmedAt` is the time at which a heartbeat that was confirmed was *sent*: so the lease holds until then + lease.
- * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted.
+ * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted. It stays
+ *    so: a heartbeat that is confirmed later extends the lease of whoever has the message by then.
  * 4. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
  */
 import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
 
-export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
+export const ROW = {
+  sequence: 0,
+  consumerSequence: 1,
+  count: 2,
+  keepUntil: 3,
+  confirmedAt: 4,
+  subject: 5,
+  size: 6,
+} as const
 
 /** Share of a lease after which an unconfirmed one is taken as lost. */
-const SAFE_SHARE = 0.8
+export const SAFE_SHARE = 0.8
 
 export class Leases {
   readonly memory: SharedArrayBuffer
@@ -30,6 +39,7 @@ export class Leases {
   readonly #free: number[]
   /** Ack subjects up to the delivery count, by number: one per consumer and connection. */
   readonly #prefixes = new Map<string, number>()
+  #last = { text: ' ', number: -1 }
   readonly #onPrefix: (number: number, prefix: string) => void
 
   constructor(leaseMs: number, capacity: number, onPrefix: (number: number, prefix: string) => void) {
@@ -50,7 +60,7 @@ export class Leases {
     const row = this.#free.pop()
     if (row === undefined) return -1
     const rows = this.#rows
-    rows[row + ROW.subject] = this.#prefix(delivery.ackPrefix)
+    rows[row + ROW.subject] = this.#prefixOf(delivery)
     rows[row + ROW.count] = delivery.count
     rows[row + ROW.consumerSequence] = delivery.consumerSequence
     rows[row + ROW.keepUntil] = keepUntil
@@ -73,6 +83,14 @@ export class Leases {
   /** Whether the lease of a delivery surely holds, by its last confirmed heartbeat or, without one, its arrival. */
   holds(row: number, delivery: Delivery): boolean {
     return this.isFresh(row < 0 ? delivery.leasedAt : (this.#rows[row + ROW.confirmedAt] ?? delivery.leasedAt))
+  }
+
+  /** Most deliveries come from the consumer that the last one came from. */
+  #prefixOf({ ackSubject, ackPrefix }: Delivery): number {
+    if (!ackSubject.startsWith(this.#last.text) || ackPrefix.length !== this.#last.text.length) {
+      this.#last = { text: ackPrefix, number: this.#prefix(ackPrefix) }
+    }
+    return this.#last.number
   }
 
   #prefix(text: string): number {
