@@ -85,7 +85,7 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     if (options !== undefined) checkOptions(options)
     await this.#check(ref, payload)
     return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
@@ -102,8 +102,8 @@ export class Sender {
    */
   async sendMany<I, R>(
     ref: MessageRef<I, R>,
-    payloads: Iterable<I>,
-    options: Omit<SendOptions, 'id'> & { id?: (payload: I, index: number) => string } = {},
+    payloads: Iterable<NoInfer<I>>,
+    options: Omit<SendOptions, 'id'> & { id?: (payload: NoInfer<I>, index: number) => string } = {},
   ): Promise<Fate<ResultOf<R>>[]> {
     const { id, ...rest } = options
     checkOptions(rest)
@@ -112,7 +112,12 @@ export class Sender {
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const flight: Promise<void> = this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place))
+      const flight: Promise<void> = this.#sendOneOf(
+        ref,
+        payload,
+        rest,
+        id === undefined ? undefined : () => id(payload, place),
+      )
         .then(
           (sent) => void (fates[place] = { sent }),
           (error: unknown) => void (fates[place] = { error: toError(error) }),
@@ -131,7 +136,7 @@ export class Sender {
    */
   async ask<I, R>(
     ref: MessageRef<I, R>,
-    payload: I,
+    payload: NoInfer<I>,
     options: SendOptions & { timeout?: Duration } = {},
   ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
@@ -152,7 +157,7 @@ export class Sender {
    * Calls a live worker: request and reply, nothing stored, no retry. Throws `ActorError` `NO_LIVE_WORKER` where none runs,
    * `OutcomeError` `DEAD` with the handler's error, `UnavailableError` `TIMEOUT` (default 30 s) or `BUSY`.
    */
-  async call<I, R>(ref: MessageRef<I, R>, payload: I, options: CallOptions = {}): Promise<ResultOf<R>> {
+  async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
@@ -163,7 +168,7 @@ export class Sender {
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
   async broadcast<I>(
     ref: MessageRef<I, unknown>,
-    payload: I,
+    payload: NoInfer<I>,
     options: Omit<CallOptions, 'timeout'> = {},
   ): Promise<void> {
     await this.#check(ref, payload)
@@ -228,7 +233,12 @@ export class Sender {
   }
 
   /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
-  async #sendOneOf<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, id: (() => string) | undefined): Promise<Sent<ResultOf<R>>> {
+  async #sendOneOf<I, R>(
+    ref: MessageRef<I, R>,
+    payload: I,
+    options: SendOptions,
+    id: (() => string) | undefined,
+  ): Promise<Sent<ResultOf<R>>> {
     return this.send(ref, payload, id === undefined ? options : { ...options, id: id() })
   }
 
@@ -391,7 +401,11 @@ class SentMessage implements Sent {
       throw new ConfigError('NOT_KEPT', text)
     }
     const timeoutMs = options.timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    return waitForKept(this.#host.broker, { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence }, timeoutMs)
+    return waitForKept(
+      this.#host.broker,
+      { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence },
+      timeoutMs,
+    )
   }
 
   cancel(options: { reason?: string; timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
