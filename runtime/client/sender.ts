@@ -162,8 +162,7 @@ export class Sender {
     const { connection, subjects } = this.#host.broker
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
     if (!connection.connected) throw new UnavailableError('DISCONNECTED', 'expected a connection to NATS to broadcast on, but there is none now. Try again.')
-    connection.publish(subjects.broadcast(ref.actor, ref.message), encode(CONTENT_TYPES[format], payload), encodeHeaders(own))
-    await connection.flush()
+    await connection.publishHeard(subjects.broadcast(ref.actor, ref.message), encode(CONTENT_TYPES[format], payload), encodeHeaders(own))
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */

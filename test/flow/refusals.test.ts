@@ -57,7 +57,7 @@ describe('sending to a mailbox that does not take it', () => {
   })
 
   it('a full bounded mailbox, and then one with room again', async () => {
-    const small = defineActor('small', { maxMessages: 2, messages: { any: async () => {} } })
+    const small = defineActor('small', { mailbox: { maxMessages: 2 }, messages: { any: async () => {} } })
     await using troupe = await open(server.url)
     const fates = await troupe.sendMany(small.any, [undefined, undefined, undefined])
     expect(fates.map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual([undefined, undefined, 'MAILBOX_FULL'])
