@@ -18,7 +18,7 @@ import type { Msg } from '@nats-io/transport-node'
 import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
-import type { Connection } from './connection.ts'
+import { forbidden, isRefusal, type Connection } from './connection.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
 export const NO_RESPONDERS = '503'
@@ -174,16 +174,15 @@ export class Replies {
 
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
   #refuse(problem: Error): void {
-    const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
-    if (operation === 'subscription' && subject === `${this.#prefix}*`) {
-      this.#deaf = mayNotListen(subject, problem)
+    const inbox = `${this.#prefix}*`
+    if (isRefusal(problem, 'subscription', inbox)) {
+      this.#deaf = mayNotListen(inbox, problem)
       return this.#failAll(this.#deaf)
     }
-    if (operation !== 'publish' || typeof subject !== 'string') return
-    for (const [token, pending] of this.#pending) {
-      if (pending.request.subject !== subject) continue
+    for (const [token, { request }] of this.#pending) {
+      if (!isRefusal(problem, 'publish', request.subject)) continue
       this.#pending.delete(token)
-      pending.request.onError(forbidden(subject, problem))
+      request.onError(forbidden(request.subject, problem))
     }
   }
 
@@ -213,11 +212,6 @@ function timeoutError(subject: string): UnavailableError {
       data: { subject },
     },
   )
-}
-
-function forbidden(subject: string, cause: Error): BrokerError {
-  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
-  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 function mayNotListen(subject: string, cause: Error): BrokerError {

@@ -180,12 +180,11 @@ export class Sender {
         'DISCONNECTED',
         'expected a connection to NATS to broadcast on, but there is none now. Try again.',
       )
-    connection.publish(
+    await connection.publishHeard(
       subjects.broadcast(ref.actor, ref.message),
       encode(CONTENT_TYPES[format], payload),
       encodeHeaders(own),
     )
-    await connection.flush()
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
