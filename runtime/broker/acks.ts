@@ -4,7 +4,6 @@
  * An ack may be repeated for long: what is done is done, whoever holds the message now. A nak or a term may not: it would
  * hit another worker's delivery (tried), so it is repeated only while the lease surely holds.
  */
-import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
 import type { Replies } from './replies.ts'
 
@@ -24,7 +23,7 @@ export class Acks {
 
   /** `then` is called when the server has it, or when no more can be done (its consumer is gone, the patience is over). */
   ack(delivery: Delivery, then: () => void): void {
-    this.#say(delivery, ACK, systemClock.monotonic() + ACK_PATIENCE_MS, then)
+    this.#say(delivery, ACK, this.#replies.roughNow + ACK_PATIENCE_MS, then)
   }
 
   /** Gives it back: at once, or after a delay. */
@@ -39,6 +38,13 @@ export class Acks {
   }
 
   #say(delivery: Delivery, payload: Uint8Array, repeatUntil: number, then: () => void): void {
-    this.#replies.request({ subject: delivery.ackSubject, payload, repeatUntil, onReply: then, onError: then })
+    this.#replies.request({
+      subject: delivery.ackSubject,
+      payload,
+      headers: undefined,
+      repeatUntil,
+      onReply: then,
+      onError: then,
+    })
   }
 }

@@ -17,6 +17,7 @@ import {
   type ConnectionOptions,
   type MsgHdrs,
   type NatsConnection,
+  type PublishOptions,
   type Subscription,
   type Msg,
 } from '@nats-io/transport-node'
@@ -111,19 +112,26 @@ export class Connection {
 
   /** Publishes bytes with an encoded block of headers (headers.ts). The caller has seen to `connected` and to the size. */
   publish(subject: string, payload: Uint8Array | undefined, headers?: Uint8Array, reply?: string): void {
-    const options: { headers?: MsgHdrs; reply?: string } = {}
     // The library calls nothing but encode() on headers when it publishes: bytes made once spare its map of lists.
-    if (headers) options.headers = { encode: () => headers } as unknown as MsgHdrs
-    if (reply !== undefined) options.reply = reply
-    this.#nc.publish(subject, payload ?? NO_BYTES, options)
+    const block = headers && ({ encode: () => headers } as unknown as MsgHdrs)
+    this.#nc.publish(subject, payload ?? NO_BYTES, { reply: reply ?? '', headers: block } as PublishOptions)
   }
 
   /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */
   subscribe(subject: string, callback: (msg: Msg) => void, queue?: string): Subscription {
     return this.#nc.subscribe(subject, {
       ...(queue === undefined ? {} : { queue }),
-      callback: (error, msg) => (error ? this.#problem(error) : callback(msg)),
+      callback: (error, msg) => (error ? this.#problem(error) : this.#guard(callback, msg)),
     })
+  }
+
+  /** The library reads from its socket through our callbacks: what one of them throws would end the connection. */
+  #guard(callback: (msg: Msg) => void, msg: Msg): void {
+    try {
+      callback(msg)
+    } catch (error) {
+      this.#problem(toError(error))
+    }
   }
 
   flush(): Promise<void> {
@@ -199,13 +207,16 @@ function listen<L>(listeners: Set<L>, listener: L): () => void {
 
 /** Negative, zero or positive; only the numbers count, so that a pre-release of a version is that version. */
 export function compareVersions(a: string, b: string): number {
-  const numbers = (version: string): number[] => (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
-  const [left, right] = [numbers(a), numbers(b)]
+  const [left, right] = [versionNumbers(a), versionNumbers(b)]
   for (let part = 0; part < 3; part++) {
     const difference = (left[part] ?? 0) - (right[part] ?? 0)
     if (difference !== 0) return difference
   }
   return 0
+}
+
+function versionNumbers(version: string): number[] {
+  return (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
 }
 
 async function dialOptions(settings: NatsSettings): Promise<ConnectionOptions> {
@@ -274,7 +285,10 @@ function dialError(cause: Error, settings: NatsSettings): Error {
     return new BrokerError('FORBIDDEN', text, { cause })
   }
   const text = `expected a NATS server at ${where}, but none could be reached (${cause.message}). Start it, correct nats.servers, or leave it out and Troupe starts its own.`
-  return new UnavailableError('DISCONNECTED', text, { cause, data: { servers: settings.servers.map(withoutCredentials) } })
+  return new UnavailableError('DISCONNECTED', text, {
+    cause,
+    data: { servers: settings.servers.map(withoutCredentials) },
+  })
 }
 
 function withoutCredentials(server: string): string {

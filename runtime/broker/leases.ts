@@ -19,7 +19,15 @@
 import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
 
-export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
+export const ROW = {
+  sequence: 0,
+  consumerSequence: 1,
+  count: 2,
+  keepUntil: 3,
+  confirmedAt: 4,
+  subject: 5,
+  size: 6,
+} as const
 
 /** Share of a lease after which an unconfirmed one is taken as lost. */
 export const SAFE_SHARE = 0.8
@@ -31,6 +39,7 @@ export class Leases {
   readonly #free: number[]
   /** Ack subjects up to the delivery count, by number: one per consumer and connection. */
   readonly #prefixes = new Map<string, number>()
+  #last = { text: ' ', number: -1 }
   readonly #onPrefix: (number: number, prefix: string) => void
 
   constructor(leaseMs: number, capacity: number, onPrefix: (number: number, prefix: string) => void) {
@@ -51,7 +60,7 @@ export class Leases {
     const row = this.#free.pop()
     if (row === undefined) return -1
     const rows = this.#rows
-    rows[row + ROW.subject] = this.#prefix(delivery.ackPrefix)
+    rows[row + ROW.subject] = this.#prefixOf(delivery)
     rows[row + ROW.count] = delivery.count
     rows[row + ROW.consumerSequence] = delivery.consumerSequence
     rows[row + ROW.keepUntil] = keepUntil
@@ -74,6 +83,14 @@ export class Leases {
   /** Whether the lease of a delivery surely holds, by its last confirmed heartbeat or, without one, its arrival. */
   holds(row: number, delivery: Delivery): boolean {
     return this.isFresh(row < 0 ? delivery.leasedAt : (this.#rows[row + ROW.confirmedAt] ?? delivery.leasedAt))
+  }
+
+  /** Most deliveries come from the consumer that the last one came from. */
+  #prefixOf({ ackSubject, ackPrefix }: Delivery): number {
+    if (!ackSubject.startsWith(this.#last.text) || ackPrefix.length !== this.#last.text.length) {
+      this.#last = { text: ackPrefix, number: this.#prefix(ackPrefix) }
+    }
+    return this.#last.number
   }
 
   #prefix(text: string): number {

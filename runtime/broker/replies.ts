@@ -34,9 +34,17 @@ export interface Request {
   readonly onError: (error: Error) => void
 }
 
-interface Pending extends Request {
+/** A request on its way. A class, so that all have one shape: there are a hundred thousand a second. */
+class Pending {
+  readonly token: string
+  readonly request: Request
   /** Monotonic ms of the last publish; 0 = not published yet. */
-  publishedAt: number
+  publishedAt = 0
+
+  constructor(token: string, request: Request) {
+    this.token = token
+    this.request = request
+  }
 }
 
 export class Replies {
@@ -47,17 +55,26 @@ export class Replies {
   readonly #pending = new Map<number, Pending>()
   readonly #unlisten: () => void
   readonly #sweeper: NodeJS.Timeout
+  readonly #sweepMs: number
+  /** Monotonic ms of the last sweep: exact enough to time out by, and read for nothing. */
+  #now = systemClock.monotonic()
   #next = 0
   #closed = false
+  /** Set where this user may not hear its own inbox: no answer will ever come. */
+  #deaf: BrokerError | undefined
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection
     this.#timeoutMs = timeoutMs
     this.#prefix = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(22)}.`
     connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
-    const unlisten = [connection.onConnected(() => this.#repeatAll()), connection.onProblem((problem) => this.#refuse(problem))]
+    const unlisten = [
+      connection.onConnected(() => this.#repeatAll()),
+      connection.onProblem((problem) => this.#refuse(problem)),
+    ]
     this.#unlisten = () => unlisten.forEach((stop) => stop())
-    this.#sweeper = setInterval(() => this.#sweep(), Math.min(250, timeoutMs / 4))
+    this.#sweepMs = Math.min(250, timeoutMs / 4)
+    this.#sweeper = setInterval(() => this.#sweep(), this.#sweepMs)
     this.#sweeper.unref()
   }
 
@@ -66,10 +83,16 @@ export class Replies {
     return this.#pending.size
   }
 
+  /** Monotonic ms, a sweep ago at most (250 ms): for `repeatUntil`, where a clock's cost counts. */
+  get roughNow(): number {
+    return this.#now
+  }
+
   request(request: Request): void {
     if (this.#closed) return request.onError(closedError())
+    if (this.#deaf !== undefined) return request.onError(this.#deaf)
     const token = this.#next++
-    const pending = { ...request, publishedAt: 0 }
+    const pending = new Pending(this.#prefix + token, request)
     this.#pending.set(token, pending)
     this.#publish(token, pending)
   }
@@ -78,7 +101,14 @@ export class Replies {
   ask(subject: string, payload: Uint8Array | undefined, options: AskOptions = {}): Promise<Msg> {
     const repeatUntil = systemClock.monotonic() + (options.patienceMs ?? this.#timeoutMs)
     return new Promise((resolve, reject) => {
-      this.request({ subject, payload, headers: options.headers, repeatUntil, onReply: (msg) => resolve(msg), onError: reject })
+      this.request({
+        subject,
+        payload,
+        headers: options.headers,
+        repeatUntil,
+        onReply: (msg) => resolve(msg),
+        onError: reject,
+      })
     })
   }
 
@@ -86,20 +116,19 @@ export class Replies {
     this.#closed = true
     clearInterval(this.#sweeper)
     this.#unlisten()
-    const all = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const pending of all) pending.onError(closedError())
+    this.#failAll(closedError())
   }
 
   #publish(token: number, pending: Pending): void {
     // Not published while down; the sweep sees publishedAt = 0 as never, and the reconnect publishes it.
     if (!this.#connection.connected) return
-    pending.publishedAt = systemClock.monotonic()
+    const { request } = pending
+    pending.publishedAt = this.#now
     try {
-      this.#connection.publish(pending.subject, pending.payload, pending.headers, this.#prefix + token)
+      this.#connection.publish(request.subject, request.payload, request.headers, pending.token)
     } catch (error) {
       this.#pending.delete(token)
-      pending.onError(error instanceof Error ? error : new Error(String(error)))
+      request.onError(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -107,11 +136,12 @@ export class Replies {
     const token = Number(msg.subject.slice(this.#prefix.length))
     const pending = this.#pending.get(token)
     if (pending === undefined) return
-    if (pending.onReply(msg) !== false) this.#pending.delete(token)
+    if (pending.request.onReply(msg) !== false) this.#pending.delete(token)
   }
 
   #repeatAll(): void {
     const now = systemClock.monotonic()
+    this.#now = now
     const all = [...this.#pending]
     for (const [token, pending] of all) this.#repeat(token, pending, now)
   }
@@ -119,16 +149,21 @@ export class Replies {
   /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
   #repeat(token: number, pending: Pending, now: number): void {
     this.#pending.delete(token)
-    if (pending.publishedAt !== 0 && now >= pending.repeatUntil) return pending.onError(timeoutError(pending.subject))
+    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil)
+      return pending.request.onError(timeoutError(pending.request.subject))
     this.#pending.set(token, pending)
     this.#publish(token, pending)
   }
 
   #sweep(): void {
     const now = systemClock.monotonic()
+    // This loop stood still, so answers may lie unread in the socket: they have one more round before anything is judged.
+    const isLate = now - this.#now > 4 * this.#sweepMs
+    this.#now = now
+    if (isLate) return
     for (const [token, pending] of this.#pending) {
       if (!this.#connection.connected) {
-        if (pending.repeatUntil <= now) this.#giveUp(token, pending)
+        if (pending.request.repeatUntil <= now) this.#giveUp(token, pending)
       } else if (now - pending.publishedAt >= this.#timeoutMs) {
         this.#repeat(token, pending, now)
       } else {
@@ -140,17 +175,27 @@ export class Replies {
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
   #refuse(problem: Error): void {
     const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
+    if (operation === 'subscription' && subject === `${this.#prefix}*`) {
+      this.#deaf = mayNotListen(subject, problem)
+      return this.#failAll(this.#deaf)
+    }
     if (operation !== 'publish' || typeof subject !== 'string') return
     for (const [token, pending] of this.#pending) {
-      if (pending.subject !== subject) continue
+      if (pending.request.subject !== subject) continue
       this.#pending.delete(token)
-      pending.onError(forbidden(subject, problem))
+      pending.request.onError(forbidden(subject, problem))
     }
+  }
+
+  #failAll(error: Error): void {
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { request } of all) request.onError(error)
   }
 
   #giveUp(token: number, pending: Pending): void {
     this.#pending.delete(token)
-    pending.onError(timeoutError(pending.subject))
+    pending.request.onError(timeoutError(pending.request.subject))
   }
 }
 
@@ -161,13 +206,22 @@ export interface AskOptions {
 }
 
 function timeoutError(subject: string): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`, {
-    data: { subject },
-  })
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`,
+    {
+      data: { subject },
+    },
+  )
 }
 
 function forbidden(subject: string, cause: Error): BrokerError {
   const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+function mayNotListen(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us subscribe to our own inbox ${subject}, but this user may not. Ask the operator for it, or set nats.inboxPrefix to a prefix that is permitted.`
   return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 

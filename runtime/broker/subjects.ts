@@ -80,9 +80,13 @@ export interface MailboxAddress {
   readonly message: string
 }
 
+const MAX_ADDRESSES = 1_000
+
 /** A ledger, mark, … subject may be published by an actor's own workers only; see DESIGN section 3. */
 export class Subjects {
   readonly namespace: string
+  readonly #addresses = new Map<string, MailboxAddress>()
+
   constructor(namespace: string) {
     this.namespace = checkNamespace(namespace)
   }
@@ -108,6 +112,14 @@ export class Subjects {
   }
   dead(actor: string, message: string, id: string): string {
     return `${this.namespace}.dead.${actor}.${encodeToken(message)}.${encodeToken(id)}`
+  }
+  /** The end of a letter's body that was too large for one message. */
+  deadTail(actor: string, message: string, id: string): string {
+    return `${this.dead(actor, message, id)}.${TAIL}`
+  }
+  isDeadTail(subject: string): boolean {
+    const [kind, , , , tail] = this.#split(subject, 5)
+    return kind === 'dead' && tail === TAIL
   }
   result(actor: string, sender: string, id: string): string {
     return `${this.namespace}.result.${actor}.${encodeToken(sender)}.${encodeToken(id)}`
@@ -174,6 +186,16 @@ export class Subjects {
 
   /** What a mailbox subject says, or undefined for any other subject. */
   parseMailbox(subject: string): MailboxAddress | undefined {
+    const known = this.#addresses.get(subject)
+    if (known !== undefined) return known
+    const address = this.#parseMailbox(subject)
+    // Few subjects, many messages; but a stranger may make up as many as he likes.
+    if (this.#addresses.size >= MAX_ADDRESSES) this.#addresses.clear()
+    if (address !== undefined) this.#addresses.set(subject, address)
+    return address
+  }
+
+  #parseMailbox(subject: string): MailboxAddress | undefined {
     const [kind, actor, message] = this.#split(subject, 3)
     if (kind === undefined || actor === undefined || message === undefined) return undefined
     const queue = kind === 'later' ? kind : TOKEN_LANES.get(kind)
@@ -210,4 +232,6 @@ export class Subjects {
   }
 }
 
+const TAIL = 'tail'
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not stand in a subject
 const REPLY_REST = /^[^\s.*>\u0000-\u001F\u007F]+(\.[^\s.*>\u0000-\u001F\u007F]+)+$/

@@ -9,12 +9,15 @@ export type ContentType = 'application/json' | 'application/msgpack'
 
 interface Codec {
   encode(value: unknown): Uint8Array
-  decode(bytes: Uint8Array): unknown
+  decode(bytes: Uint8Array, start: number): unknown
 }
 
 const codecs: Readonly<Record<ContentType, Codec>> = {
   'application/json': { encode: encodeJson, decode: decodeJson },
-  'application/msgpack': { encode: encodeMsgpack, decode: decodeMsgpack },
+  'application/msgpack': {
+    encode: encodeMsgpack,
+    decode: (bytes, start) => decodeMsgpack(start === 0 ? bytes : bytes.subarray(start)),
+  },
 }
 
 /** Every content type that Troupe speaks; the first is the default. */
@@ -33,10 +36,11 @@ export function encode(contentType: ContentType, value: unknown): Uint8Array {
  * Bytes as the value that they carry; the empty body is `undefined`. Hostile bytes are expected here.
  *
  * @param contentType as a header says it: any case, with parameters; JSON when absent
+ * @param start where the value begins in the bytes
  * @throws PayloadError `UNDECODABLE`, and nothing else
  */
-export function decode(contentType: string | undefined, bytes: Uint8Array): unknown {
-  return codecs[parseContentType(contentType)].decode(bytes)
+export function decode(contentType: string | undefined, bytes: Uint8Array, start = 0): unknown {
+  return codecs[parseContentType(contentType)].decode(bytes, start)
 }
 
 /**

@@ -27,11 +27,15 @@ function stringify(value: unknown): string | undefined {
   throw unencodable(contentType, value)
 }
 
-export function decodeJson(bytes: Uint8Array): unknown {
-  if (bytes.length === 0) return undefined
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+export function decodeJson(bytes: Uint8Array, start: number): unknown {
+  if (bytes.length === start) return undefined
+  const text = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)).toString(
+    'utf8',
+    start,
+  )
   // Bytes that are not UTF-8 turn into this character; most payloads have none, and then there is nothing to check.
-  if (text.includes('\uFFFD') && !isUtf8(bytes)) throw undecodable(contentType, 'bytes that are not UTF-8')
+  if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(start)))
+    throw undecodable(contentType, 'bytes that are not UTF-8')
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -73,7 +73,10 @@ export async function lookUp(host: LookUpHost, run: Run): Promise<Outcome | unde
 async function hasRetry({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<boolean> {
   const stream = subjects.timerStream(message.actor)
   // In this order: while it is released it is never in neither place.
-  for (const subject of [subjects.parkedRetry(message.actor, delivery.sequence), subjects.dueRetry(message.actor, delivery.sequence)]) {
+  for (const subject of [
+    subjects.parkedRetry(message.actor, delivery.sequence),
+    subjects.dueRetry(message.actor, delivery.sequence),
+  ]) {
     const found = await api.readMessage(stream, { last_by_subj: subject })
     if (found?.headers.get(H.origin) === delivery.origin) return true
   }
@@ -89,7 +92,9 @@ async function hasResult({ api, subjects }: LookUpHost, { message, delivery }: R
 }
 
 async function countMarks({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<number> {
-  const found = await api.readMessage(subjects.markStream, { last_by_subj: subjects.mark(message.actor, delivery.sequence) })
+  const found = await api.readMessage(subjects.markStream, {
+    last_by_subj: subjects.mark(message.actor, delivery.sequence),
+  })
   if (found?.headers.get(H.origin) !== delivery.origin) return 0
   return Number(Buffer.from(found.data).toString()) || 0
 }
@@ -101,7 +106,13 @@ async function mark({ publisher, subjects }: LookUpHost, run: Run, count: number
     [H.origin, delivery.origin],
   ])
   const subject = subjects.mark(message.actor, delivery.sequence)
-  await publisher.publish({ subject, payload: Buffer.from(String(count)), headers, stream: subjects.markStream, repeatMs: MARK_REPEAT_MS })
+  await publisher.publish({
+    subject,
+    payload: Buffer.from(String(count)),
+    headers,
+    stream: subjects.markStream,
+    repeatMs: MARK_REPEAT_MS,
+  })
   run.marked = true
 }
 
