@@ -125,7 +125,10 @@ export class System {
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
     const pulse = new Pulse(broker.connection)
-    this.#cleanups.push(() => keeper.stop(), () => pulse.stop())
+    this.#cleanups.push(
+      () => keeper.stop(),
+      () => pulse.stop(),
+    )
     await this.#followCancels()
     await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper, pulse)))
     this.#watchConnection()
@@ -256,7 +259,11 @@ export class System {
       then()
     }
     buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
-      this.log.error('a message could not be buried; it is tried again', { actor: message.actor, id: message.id, error: toError(error) })
+      this.log.error('a message could not be buried; it is tried again', {
+        actor: message.actor,
+        id: message.id,
+        error: toError(error),
+      })
       this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
     })
   }
