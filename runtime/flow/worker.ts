@@ -53,6 +53,8 @@ export interface WorkerHost {
   readonly listens: boolean
   /** Epoch ms by the server's clock. */
   serverNow(): number
+  /** Monotonic ms: what arrives now left the server after that. */
+  deliveredSince(): number
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
@@ -80,8 +82,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   #unsettled = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
-  /** Monotonic ms at which this loop was last seen alive: what arrives now was sent to us after that, or a little before. */
-  #aliveAt = systemClock.monotonic()
   #whenIdle: (() => void) | undefined
   #isHurried = false
   readonly #tellsAll: boolean
@@ -168,7 +168,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const { lanes } = await this.#host.broker.assets.worker(this.spec)
     const { connection, api } = this.#host.broker
     for (const [lane, queue] of lanes.entries()) {
-      const pull = new Pull(connection, api.nextSubject(queue.stream, queue.consumer), () => this.#aliveAt, {
+      const pull = new Pull(connection, api.nextSubject(queue.stream, queue.consumer), () => this.#host.deliveredSince(), {
         onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
         onSwept: () => this.#fetch.swept(),
         onRoom: () => this.#fetch.room(),
@@ -177,7 +177,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       this.#fetch.addLane(pull)
     }
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
-    this.#aliveAt = systemClock.monotonic()
     this.#fetch.refill()
   }
 
@@ -326,7 +325,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #tick(): void {
     const now = systemClock.monotonic()
-    this.#aliveAt = now
     for (const run of this.#running) this.#watch(run, now)
     this.#fetch.tick()
   }
