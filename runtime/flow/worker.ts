@@ -80,7 +80,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   /** Monotonic ms at which this loop was last seen alive: what arrives now was sent to us after that, or a little before. */
   #aliveAt = systemClock.monotonic()
   #whenIdle: (() => void) | undefined
-  #hurry: (() => void) | undefined
+  #hurry: () => void = () => {}
+  /** Asked before `stop` has come to its wait, too: a second signal may follow the first at once. */
+  readonly #hurried = new Promise<void>((resolve) => (this.#hurry = resolve))
   /** Counters since the start. */
   readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
 
@@ -180,8 +182,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const deadline = systemClock.monotonic() + withinMs
     this.#stopping = true
     await this.#fetch.stop()
-    const hurried = new Promise<void>((resolve) => (this.#hurry = resolve))
-    await Promise.race([this.#idleWithin(deadline), hurried])
+    await Promise.race([this.#idleWithin(deadline), this.#hurried])
     for (const run of this.#running) this.#abort(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
     for (const run of this.#running) this.#abandon(run)
@@ -191,7 +192,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   /** Runs get no more time: their signal aborts now. For a second request to stop. */
   hurry(): void {
-    this.#hurry?.()
+    this.#hurry()
   }
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
