@@ -115,17 +115,29 @@ export interface MessageSpec {
 }
 
 const SPEC = Symbol.for('troupe.actor')
-const ACTOR_KEYS = ['concurrency', 'retry', 'timeLimit', 'lanes', 'limit', 'lease', 'mailbox', 'description', 'messages']
+const ACTOR_KEYS = [
+  'concurrency',
+  'retry',
+  'timeLimit',
+  'lanes',
+  'limit',
+  'lease',
+  'mailbox',
+  'description',
+  'messages',
+]
 const MESSAGE_KEYS = ['payload', 'timeLimit', 'retry', 'description', 'handle']
 const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
 
 /** Defines an actor. Throws `ConfigError` (`INVALID_NAME`, `INVALID_OPTION`) with what was expected and what came. */
-export function defineActor<const Name extends string, P, M>(
-  name: Name,
+export function defineActor<P, M>(
+  name: string,
   options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options as ActorOptions & { messages: Record<string, unknown> })
-  const refs = [...spec.messages.values()].map((message) => [message.name, messageRef(name, message.name, spec)] as const)
+  const spec = actorSpec(checkName(name, 'actor'), options)
+  const refs = [...spec.messages.values()].map(
+    (message) => [message.name, messageRef(name, message.name, spec)] as const,
+  )
   // Without a prototype, since a message may be called `constructor`.
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
 }
@@ -134,6 +146,7 @@ export function defineActor<const Name extends string, P, M>(
  * A reference for senders that don't hold the actor's code: `actorRef<typeof import('./mailer.ts').mailer>('mailer')`.
  * Payloads are not checked against the schema before they leave; the worker does that.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what the actor is: there is nothing to infer it from
 export function actorRef<A = Record<string, MessageRef<unknown, unknown>>>(name: string): A {
   checkName(name, 'actor')
   const refs = new Map<string, MessageRef<unknown, unknown>>()
@@ -166,7 +179,10 @@ function messageRef(actor: string, message: string, spec: ActorSpec | undefined)
     handle(payload, ctx) {
       const found = spec?.messages.get(message)
       if (found !== undefined) return found.handle(payload, ctx)
-      throw new ActorError('NO_CODE', `expected the code of ${actor}.${message}, but only a reference (actorRef) is held here`)
+      throw new ActorError(
+        'NO_CODE',
+        `expected the code of ${actor}.${message}, but only a reference (actorRef) is held here`,
+      )
     },
     with: (payload) => ({ ref, payload }),
   }
@@ -203,7 +219,8 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
   const name = checkName(key, 'message')
   const path = `${actor}.${name}`
   const options = typeof input === 'function' ? { handle: input as MessageSpec['handle'] } : input
-  if (typeof options !== 'object' || options === null) throw invalid(path, 'a handler, or options with a handler', input)
+  if (typeof options !== 'object' || options === null)
+    throw invalid(path, 'a handler, or options with a handler', input)
   checkKeys(options, MESSAGE_KEYS, path)
   const { payload, timeLimit, retry, description, handle } = options as Partial<MessageOptions<unknown, unknown>>
   if (typeof handle !== 'function') throw invalid(`${path}.handle`, 'a function (payload, ctx)', handle)
@@ -247,5 +264,7 @@ function positive(value: Duration | undefined, name: string): number | undefined
 }
 
 function invalid(name: string, expected: string, got: unknown): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, {
+    data: { name },
+  })
 }

@@ -141,14 +141,32 @@ export class AbortedError extends TroupeError {
   }
 }
 
-/** An error as it crosses the wire, without its stack. */
+/** Bounds of what an error says across the wire: it goes into headers and events beside the message itself. */
+const FAILURE_TEXT = 8_192
+const FAILURE_WORD = 256
+const FAILURE_ISSUES = 50
+
+/** An error as it crosses the wire, without its stack and within bounds. */
 export function toFailure(error: Error): Failure {
   const { code } = error as { code?: unknown }
   const issues = error instanceof TroupeError ? error.data['issues'] : undefined
   return {
-    name: error.name,
-    message: error.message,
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(Array.isArray(issues) ? { issues: issues as NonNullable<Failure['issues']> } : {}),
+    name: cut(String(error.name), FAILURE_WORD),
+    message: cut(String(error.message), FAILURE_TEXT),
+    ...(typeof code === 'string' ? { code: cut(code, FAILURE_WORD) } : {}),
+    ...(Array.isArray(issues)
+      ? { issues: (issues as NonNullable<Failure['issues']>).slice(0, FAILURE_ISSUES).map(shortIssue) }
+      : {}),
   }
+}
+
+function shortIssue({ path, message }: { readonly path: string; readonly message: string }): {
+  path: string
+  message: string
+} {
+  return { path: cut(path, FAILURE_WORD), message: cut(message, FAILURE_WORD) }
+}
+
+function cut(text: string, limit: number): string {
+  return text.length > limit ? `${text.slice(0, limit - 1)}…` : text
 }

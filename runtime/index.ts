@@ -21,5 +21,14 @@ export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents
 export type { Logger } from './log.ts'
 export { defineConfig } from '../config/index.ts'
 export type { Config, ConfigInput } from '../config/index.ts'
-export { AbortedError, ActorError, BrokerError, ConfigError, OutcomeError, PayloadError, TroupeError, UnavailableError } from './errors.ts'
+export {
+  AbortedError,
+  ActorError,
+  BrokerError,
+  ConfigError,
+  OutcomeError,
+  PayloadError,
+  TroupeError,
+  UnavailableError,
+} from './errors.ts'
 export type { AbortCause, Failure } from './errors.ts'

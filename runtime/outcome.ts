@@ -25,7 +25,12 @@ export type Outcome =
   | { readonly kind: 'done'; readonly value: unknown }
   | { readonly kind: 'retry'; readonly afterMs: number; readonly failure: Failure; readonly stack?: string | undefined }
   | { readonly kind: 'snooze'; readonly afterMs: number }
-  | { readonly kind: 'dead'; readonly reason: DeadReason; readonly failure: Failure; readonly stack?: string | undefined }
+  | {
+      readonly kind: 'dead'
+      readonly reason: DeadReason
+      readonly failure: Failure
+      readonly stack?: string | undefined
+    }
   | { readonly kind: 'cancelled'; readonly reason: string }
   | { readonly kind: 'expired' }
   | { readonly kind: 'released' }

@@ -78,5 +78,7 @@ function checkFilter(filter: unknown, name: string): void {
 }
 
 function invalid(name: string, expected: string, got: unknown, hint = ''): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}${hint}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}${hint}`, {
+    data: { name },
+  })
 }

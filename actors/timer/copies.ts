@@ -52,18 +52,25 @@ export function readLater(placed: Placed, subjects: Subjects, actor: string, sal
 }
 
 /** A message that the server released, or that is still parked. */
-export function readDue(placed: Placed, subjects: Subjects, actor: string, salt: string): { due: Due; message: Message; failure?: undefined } | Unreadable {
+export function readDue(
+  placed: Placed,
+  subjects: Subjects,
+  actor: string,
+  salt: string,
+): { due: Due; message: Message; failure?: undefined } | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
-    const [, sequence] = originOf(placed.headers)
-    const isRetry = placed.subject.startsWith(subjects.dueRetry(actor, 0).slice(0, -1))
+    const [stream, sequence] = originOf(placed.headers)
+    const isRetry = subjects.parseDue(placed.subject) === 'retry'
+    // The original is deleted: only what its own place in the subject says, and only in this actor's mailbox.
+    const isOwn = stream === subjects.mailboxStream(actor) && placed.subject === subjects.dueRetry(actor, sequence)
     const due = {
       at: message.planned ?? 0,
       message,
       subject: subjects.message(actor, message.name, laneOf(placed.headers)),
       payload: placed.data,
       headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
-      original: isRetry ? sequence : undefined,
+      original: isRetry && isOwn ? sequence : undefined,
     }
     return { due, message }
   })
@@ -95,7 +102,8 @@ function reading<T>(placed: Placed, subjects: Subjects, actor: string, read: () 
 function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
   const subject = placed.headers.get(H.subject)
   const isOwn = subjects.parseMailbox(placed.subject) !== undefined
-  const first = !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
+  const first =
+    !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
   return readMessage(first === placed.subject ? placed : at(placed, first), subjects, actor)
 }
 

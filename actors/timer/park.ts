@@ -40,11 +40,20 @@ async function take({ subjects, publisher }: Broker, placed: Placed, later: Late
     [H.expectedLastSubjectSequence, String(slot)],
   ])
   const subject = subjects.parkedLater(actor, name, id)
-  await publisher.publish({ subject, payload: placed.data, headers, stream: subjects.timerStream(actor), repeatMs: REPEAT_MS })
+  await publisher.publish({
+    subject,
+    payload: placed.data,
+    headers,
+    stream: subjects.timerStream(actor),
+    repeatMs: REPEAT_MS,
+  })
 }
 
 /** Who has the slot: its own sequence, and that of the message it was made from. */
-async function readSlot({ api, subjects }: Broker, { message }: Later): Promise<{ sequence: number; origin: number } | undefined> {
+async function readSlot(
+  { api, subjects }: Broker,
+  { message }: Later,
+): Promise<{ sequence: number; origin: number } | undefined> {
   const subject = subjects.parkedLater(message.actor, message.name, message.id)
   const found = await api.readMessage(subjects.timerStream(message.actor), { last_by_subj: subject })
   if (found === undefined) return undefined

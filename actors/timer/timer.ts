@@ -26,7 +26,7 @@ import type { Delivery } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import { Pull, type Trouble } from '../../runtime/broker/pull.ts'
 import type { ServerClock } from '../../runtime/broker/serverClock.ts'
-import type { Failure } from '../../runtime/errors.ts'
+import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { Message } from '../../runtime/message.ts'
 import { systemClock } from '../../runtime/time/clock.ts'
@@ -55,12 +55,15 @@ const CAPACITY = 8_192
 const MAX_TRIES = 30
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
+const ACK_AFTER_MS = 100
 
 export class Timer {
   readonly #spec: ActorSpec
   readonly #host: TimerHost
   readonly #held = new Heap<Held>((entry) => entry.due.at)
   #salt = ''
+  /** Published, not acked yet. */
+  #released: Delivery[] = []
   #pulls: Pull[] = []
   #busy = 0
   #alarm: NodeJS.Timeout | undefined
@@ -78,10 +81,20 @@ export class Timer {
     return this.#held.size + this.#busy
   }
 
+  /** Messages in memory that wait for their moment, and the first of those moments (epoch ms). */
+  get held(): { readonly count: number; readonly nextAt: number } {
+    return { count: this.#held.size, nextAt: this.#held.peek()?.due.at ?? Infinity }
+  }
+
+  /** The clock was moved: what is held may be due now. */
+  clockMoved(): void {
+    this.#ring()
+  }
+
   async start(): Promise<void> {
     const { broker } = this.#host
     const { later, due } = await broker.assets.worker(this.#spec)
-    this.#salt = await broker.assets.timerSalt(this.#spec)
+    this.#salt = await broker.assets.timerSalt(this.#spec.name)
     this.#pulls = [
       this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
       this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
@@ -109,23 +122,29 @@ export class Timer {
   }
 
   #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
-    const { broker, onTrouble } = this.#host
-    const pull: Pull = new Pull(broker.connection, broker.api.nextSubject(stream, consumer), () => systemClock.monotonic(), {
-      onDelivery: (delivery) => {
-        if (this.#stopped) this.#giveBack(delivery, 0)
-        else onDelivery(delivery)
-        this.#refill()
+    const { broker } = this.#host
+    const pull: Pull = new Pull(
+      broker.connection,
+      broker.api.nextSubject(stream, consumer),
+      () => systemClock.monotonic(),
+      {
+        onDelivery: (delivery) => {
+          if (this.#stopped) this.#giveBack(delivery, 0)
+          else onDelivery(delivery)
+          this.#refill()
+        },
+        onSwept: () => {},
+        onRoom: () => this.#refill(),
+        onTrouble: (trouble) => this.#host.onTrouble(this.#spec.name, trouble),
       },
-      onSwept: () => {},
-      onRoom: () => this.#refill(),
-      onTrouble: (trouble) => onTrouble(this.#spec.name, trouble),
-    })
+    )
     return pull
   }
 
   #refill(): void {
     const room = CAPACITY - this.holding
-    for (const pull of this.#pulls) if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
+    for (const pull of this.#pulls)
+      if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
   }
 
   #onLater(delivery: Delivery): void {
@@ -140,7 +159,11 @@ export class Timer {
     this.#busy++
     park(this.#host.broker, delivery, later).then(
       () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
-      () => this.#host.broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
+      (error: unknown) => {
+        this.#idle()
+        if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
+        else this.#giveBack(delivery, NAK_MS)
+      },
     )
   }
 
@@ -191,17 +214,27 @@ export class Timer {
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
       { subject, payload, headers, stream, repeatMs: PUBLISH_REPEAT_MS, awayMs: 0 },
-      () => broker.acks.ack(delivery, () => this.#idle()),
+      () => this.#ackSoon(delivery),
       (error) => this.#refused(delivery, due, error),
     )
   }
 
+  /** What is due must not wait behind acks of what was due with it: they go a moment later, together. */
+  #ackSoon(delivery: Delivery): void {
+    this.#released.push(delivery)
+    if (this.#released.length > 1) return
+    setTimeout(() => {
+      const released = this.#released
+      this.#released = []
+      for (const each of released) this.#host.broker.acks.ack(each, () => this.#idle())
+    }, ACK_AFTER_MS)
+  }
+
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
   #refused(delivery: Delivery, due: Due, error: Error): void {
-    const isFinal = error instanceof JetStreamError && error.refusal === 'refused'
     this.#idle()
-    if (delivery.count >= MAX_TRIES || isFinal) {
-      return this.#bury(delivery, due.message, { name: error.name, message: `could not be put into the mailbox: ${error.message}` })
+    if (delivery.count >= MAX_TRIES || isFinal(error)) {
+      return this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
     }
     this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
   }
@@ -252,3 +285,12 @@ export class Timer {
   }
 }
 
+/** However often it is tried again, it will not be taken. */
+function isFinal(error: unknown): boolean {
+  return error instanceof PayloadError || (error instanceof JetStreamError && error.refusal === 'refused')
+}
+
+function undeliverable(what: string, thrown: unknown): Failure {
+  const failure = toFailure(toError(thrown))
+  return { ...failure, message: `could not be ${what}: ${failure.message}` }
+}

@@ -104,8 +104,8 @@ export class Assets {
    * A word that stands in the dedupe keys of what timers put into this actor's mailbox. Senders publish there too: without
    * it a message under the id `at:7` would make the timer's own publish under that key look like a repeat, and be lost.
    */
-  async timerSalt(spec: ActorSpec): Promise<string> {
-    const { config } = await this.#api.streamInfo(this.#subjects.timerStream(spec.name))
+  async timerSalt(actor: string): Promise<string> {
+    const { config } = await this.#api.streamInfo(this.#subjects.timerStream(actor))
     return config.metadata?.[SALT] ?? ''
   }
 
@@ -158,7 +158,7 @@ export class Assets {
       max_ack_pending: -1,
       max_waiting: 4096,
       num_replicas: this.settings.replicas,
-    } as Consumer
+    }
   }
 
   #mailboxStream(spec: ActorSpec): Stream {
@@ -172,7 +172,7 @@ export class Assets {
       max_bytes: spec.maxBytes ?? this.settings.maxBytes ?? -1,
       duplicate_window: nanos(this.dedupeWindowMs(spec)),
       allow_direct: true,
-    } as Stream
+    }
   }
 
   #timerStream(spec: ActorSpec): Stream {
@@ -186,28 +186,31 @@ export class Assets {
       allow_rollup_hdrs: true,
       // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
       metadata: { [SALT]: randomToken(12) },
-    } as Stream
+    }
   }
 
   #sharedStreams(): Stream[] {
     const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
-    const limits = (name: string, kind: string, description: string): Stream =>
-      ({
-        ...this.#stream(name, [this.#subjects.wildcard(kind)]),
-        description: `Troupe: ${description}`,
-        retention: 'limits',
-        allow_direct: true,
-      }) as Stream
+    const limits = (name: string, kind: string, description: string): Stream => ({
+      ...this.#stream(name, [this.#subjects.wildcard(kind)]),
+      description: `Troupe: ${description}`,
+      retention: 'limits',
+      allow_direct: true,
+    })
     return [
       { ...limits(deadStream, 'dead', 'dead letters'), max_age: nanos(this.settings.keepDeadMs) },
       { ...limits(resultStream, 'result', 'kept results'), max_msgs_per_subject: 1 },
       { ...limits(cancelStream, 'cancel', 'cancels'), max_age: nanos(this.settings.keepCancelsMs) },
-      { ...limits(markStream, 'mark', 'runs that were begun after a redelivery'), max_msgs_per_subject: 1, max_age: nanos(MARKS_AGE_MS) },
+      {
+        ...limits(markStream, 'mark', 'runs that were begun after a redelivery'),
+        max_msgs_per_subject: 1,
+        max_age: nanos(MARKS_AGE_MS),
+      },
     ]
   }
 
   #stream(name: string, subjects: string[]): Stream {
-    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true } as Stream
+    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true }
   }
 
   async #ensureStream(wanted: Stream): Promise<void> {
@@ -265,7 +268,9 @@ export function differencesOf(wanted: Stream | Consumer, existing: StreamConfig 
   return Object.entries(wanted)
     .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
     .filter(({ key }) => key !== 'metadata')
-    .filter(({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)))
+    .filter(
+      ({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)),
+    )
 }
 
 /** The server leaves out what is at its default. */
@@ -283,7 +288,9 @@ export function isSafe(key: string, want: unknown, have: unknown): boolean {
 }
 
 function differs(stream: string, differences: readonly Difference[]): BrokerError {
-  const list = differences.map(({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`)
+  const list = differences.map(
+    ({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`,
+  )
   const text =
     `stream ${stream} exists with other settings: ${list.join('; ')}. Give the actor's definition (or troupe.config) the ` +
     `settings that exist, or change the stream with "nats stream edit ${stream}": narrowing it could lose messages.`

@@ -11,7 +11,7 @@
  */
 import type { Msg } from '@nats-io/transport-node'
 
-import { UnavailableError } from '../errors.ts'
+import { PayloadError, UnavailableError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
 import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
 import type { Connection } from './connection.ts'
@@ -53,7 +53,7 @@ export class Publisher {
     return this.#connection.maxPayload
   }
 
-  /** Stores a message. Throws `JetStreamError`, or `UnavailableError` `OUTCOME_UNKNOWN` where no ack came in time. */
+  /** Stores a message. Throws `JetStreamError`, `PayloadError` `TOO_LARGE`, or `UnavailableError` `OUTCOME_UNKNOWN` where no ack came in time. */
   publish(publication: Publication): Promise<Published> {
     return new Promise((resolve, reject) => this.store(publication, resolve, reject))
   }
@@ -61,6 +61,8 @@ export class Publisher {
   /** The same with callbacks: no promise on the way, for those who send thousands. */
   store(publication: Publication, onStored: (ack: Published) => void, onError: (error: Error) => void): void {
     const { subject, payload, headers, stream } = publication
+    const size = (payload?.length ?? 0) + (headers?.length ?? 0)
+    if (size > this.maxPayload) return onError(tooLarge(subject, size, this.maxPayload))
     const now = this.#replies.roughNow
     const repeatUntil = now + publication.repeatMs
     const awayUntil = now + (publication.awayMs ?? publication.repeatMs)
@@ -84,19 +86,30 @@ export class Publisher {
     this.#replies.request(request)
   }
 
-  /** Publishes without an ack and without being kept: events, outcomes to live senders. Lost while disconnected. */
+  /** Publishes without an ack and without being kept: events, outcomes to live senders. Lost while disconnected, and where it is too large. */
   tell(subject: string, payload: Uint8Array | undefined, headers?: Uint8Array): void {
+    if ((payload?.length ?? 0) + (headers?.length ?? 0) > this.maxPayload) return
     if (this.#connection.connected && !this.#connection.closed) this.#connection.publish(subject, payload, headers)
   }
 }
 
 /** The ack, the server's refusal, or undefined for an answer that is neither: not from this stream. */
 function readAck(reply: Msg, stream: string, subject: string): Published | JetStreamError | undefined {
-  const answer = readAnswer(reply, subject) as { stream?: unknown; seq?: unknown; duplicate?: unknown; error?: { code: number; err_code?: number } }
+  const answer = readAnswer(reply, subject) as {
+    stream?: unknown
+    seq?: unknown
+    duplicate?: unknown
+    error?: { code: number; err_code?: number }
+  }
   if (typeof answer !== 'object' || answer === null) return undefined
   if (answer.error) return answer.error.err_code === 0 ? undefined : toJetStreamError(answer.error, subject)
   if (answer.stream !== stream || typeof answer.seq !== 'number') return undefined
   return { sequence: answer.seq, duplicate: answer.duplicate === true }
+}
+
+function tooLarge(subject: string, size: number, limit: number): PayloadError {
+  const text = `expected at most ${limit} bytes with headers on ${subject}, got: ${size}. Raise max_payload on the server, or send less.`
+  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
 }
 
 function isTimeout(error: Error): boolean {

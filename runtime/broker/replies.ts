@@ -60,13 +60,18 @@ export class Replies {
   #now = systemClock.monotonic()
   #next = 0
   #closed = false
+  /** Set where this user may not hear its own inbox: no answer will ever come. */
+  #deaf: BrokerError | undefined
 
   constructor(connection: Connection, timeoutMs: number) {
     this.#connection = connection
     this.#timeoutMs = timeoutMs
     this.#prefix = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(22)}.`
     connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
-    const unlisten = [connection.onConnected(() => this.#repeatAll()), connection.onProblem((problem) => this.#refuse(problem))]
+    const unlisten = [
+      connection.onConnected(() => this.#repeatAll()),
+      connection.onProblem((problem) => this.#refuse(problem)),
+    ]
     this.#unlisten = () => unlisten.forEach((stop) => stop())
     this.#sweepMs = Math.min(250, timeoutMs / 4)
     this.#sweeper = setInterval(() => this.#sweep(), this.#sweepMs)
@@ -85,6 +90,7 @@ export class Replies {
 
   request(request: Request): void {
     if (this.#closed) return request.onError(closedError())
+    if (this.#deaf !== undefined) return request.onError(this.#deaf)
     const token = this.#next++
     const pending = new Pending(this.#prefix + token, request)
     this.#pending.set(token, pending)
@@ -95,7 +101,14 @@ export class Replies {
   ask(subject: string, payload: Uint8Array | undefined, options: AskOptions = {}): Promise<Msg> {
     const repeatUntil = systemClock.monotonic() + (options.patienceMs ?? this.#timeoutMs)
     return new Promise((resolve, reject) => {
-      this.request({ subject, payload, headers: options.headers, repeatUntil, onReply: (msg) => resolve(msg), onError: reject })
+      this.request({
+        subject,
+        payload,
+        headers: options.headers,
+        repeatUntil,
+        onReply: (msg) => resolve(msg),
+        onError: reject,
+      })
     })
   }
 
@@ -103,9 +116,7 @@ export class Replies {
     this.#closed = true
     clearInterval(this.#sweeper)
     this.#unlisten()
-    const all = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const { request } of all) request.onError(closedError())
+    this.#failAll(closedError())
   }
 
   #publish(token: number, pending: Pending): void {
@@ -138,7 +149,8 @@ export class Replies {
   /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
   #repeat(token: number, pending: Pending, now: number): void {
     this.#pending.delete(token)
-    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil) return pending.request.onError(timeoutError(pending.request.subject))
+    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil)
+      return pending.request.onError(timeoutError(pending.request.subject))
     this.#pending.set(token, pending)
     this.#publish(token, pending)
   }
@@ -163,12 +175,22 @@ export class Replies {
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
   #refuse(problem: Error): void {
     const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
+    if (operation === 'subscription' && subject === `${this.#prefix}*`) {
+      this.#deaf = mayNotListen(subject, problem)
+      return this.#failAll(this.#deaf)
+    }
     if (operation !== 'publish' || typeof subject !== 'string') return
     for (const [token, pending] of this.#pending) {
       if (pending.request.subject !== subject) continue
       this.#pending.delete(token)
       pending.request.onError(forbidden(subject, problem))
     }
+  }
+
+  #failAll(error: Error): void {
+    const all = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { request } of all) request.onError(error)
   }
 
   #giveUp(token: number, pending: Pending): void {
@@ -184,13 +206,22 @@ export interface AskOptions {
 }
 
 function timeoutError(subject: string): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`, {
-    data: { subject },
-  })
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`,
+    {
+      data: { subject },
+    },
+  )
 }
 
 function forbidden(subject: string, cause: Error): BrokerError {
   const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+function mayNotListen(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us subscribe to our own inbox ${subject}, but this user may not. Ask the operator for it, or set nats.inboxPrefix to a prefix that is permitted.`
   return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 

@@ -4,8 +4,8 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 
 import type { ActorSpec } from '../actor.ts'
 import type { Live } from '../flow/live.ts'
-import { headersOf } from '../client/results.ts'
 import type { Broker } from './broker.ts'
+import { headersOf } from './delivery.ts'
 import { encodeHeaders, H } from './headers.ts'
 
 export interface LiveService {
@@ -16,7 +16,12 @@ export interface LiveService {
 const VERSION = '0.1.0'
 const QUEUE = 'workers'
 
-export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, about: { system: string }): Promise<LiveService> {
+export async function serveActor(
+  broker: Broker,
+  spec: ActorSpec,
+  live: Live,
+  about: { system: string },
+): Promise<LiveService> {
   const { connection, subjects } = broker
   // The services package is built against a copy of the core of its own: the same connection, other types.
   const service = await new Svcm(connection.raw as never).add({
@@ -36,6 +41,8 @@ export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, ab
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
+  // Who calls right after the start must find us.
+  await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
 
@@ -45,18 +52,24 @@ interface Responder extends Msg {
 }
 
 async function answer(live: Live, name: string, msg: Responder): Promise<void> {
-  const reply = await live.run(name, headersOf(msg), msg.data)
+  // The library wraps the message, and would read its headers in its own strict way.
+  const reply = await live.run(name, headersOf((msg as { msg?: Msg }).msg ?? msg), msg.data)
   if (!reply.ok) return void msg.respondError(reply.code, oneLine(reply.description), reply.body)
   const block = encodeHeaders([[H.contentType, reply.contentType]])
   msg.respond(reply.body, { headers: { encode: () => block } } as never)
 }
 
 function hear({ subjects }: Broker, live: Live, msg: Msg): void {
-  const name = msg.subject.slice(msg.subject.lastIndexOf('.') + 1)
-  if (msg.subject.startsWith(subjects.namespace)) void live.run(name, headersOf(msg), msg.data)
+  const prefix = subjects.broadcast(live.actor, '')
+  if (msg.subject.startsWith(prefix)) void live.run(msg.subject.slice(prefix.length), headersOf(msg), msg.data)
 }
 
-async function stop(service: { stop(): Promise<unknown> }, broadcasts: Subscription, live: Live, withinMs: number): Promise<void> {
+async function stop(
+  service: { stop(): Promise<unknown> },
+  broadcasts: Subscription,
+  live: Live,
+  withinMs: number,
+): Promise<void> {
   if (!broadcasts.isClosed()) await broadcasts.drain().catch(() => {})
   // Endpoints are drained by the library; what runs still answers before the connection closes.
   const stopped = service.stop().catch(() => {})

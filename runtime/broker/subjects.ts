@@ -113,6 +113,14 @@ export class Subjects {
   dead(actor: string, message: string, id: string): string {
     return `${this.namespace}.dead.${actor}.${encodeToken(message)}.${encodeToken(id)}`
   }
+  /** The end of a letter's body that was too large for one message. */
+  deadTail(actor: string, message: string, id: string): string {
+    return `${this.dead(actor, message, id)}.${TAIL}`
+  }
+  isDeadTail(subject: string): boolean {
+    const [kind, , , , tail] = this.#split(subject, 5)
+    return kind === 'dead' && tail === TAIL
+  }
   result(actor: string, sender: string, id: string): string {
     return `${this.namespace}.result.${actor}.${encodeToken(sender)}.${encodeToken(id)}`
   }
@@ -224,4 +232,6 @@ export class Subjects {
   }
 }
 
+const TAIL = 'tail'
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not stand in a subject
 const REPLY_REST = /^[^\s.*>\u0000-\u001F\u007F]+(\.[^\s.*>\u0000-\u001F\u007F]+)+$/

@@ -1,20 +1,21 @@
 /**
  * Dead letters: seeing them and giving them another try.
  *
- * Retrying one is two steps: put it into its mailbox under the key `revive:<its sequence>`, then delete it. Two people who
+ * Retrying one is two steps: put it into its mailbox under the key `revive:<its sequence>:<salt>` (a word that senders can't
+ * know: a message of theirs under that key would make ours look like a repeat, and be deleted here), then delete it. Two people who
  * retry the same one at once store it once (the key); whoever dies between the steps leaves a dead letter that is still
  * listed, and retrying that within the mailbox's dedupe window stores nothing again.
  */
 import { JetStreamError, type Stored } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
+import { encodeToken } from '../broker/subjects.ts'
 import { decode } from '../codec/codec.ts'
 import { ActorError, type Failure } from '../errors.ts'
 import { keptHeaders, readHistory, type DeadDetail, type PastAttempt } from '../flow/copies.ts'
-import { readMessage } from '../message.ts'
-import type { DeadReason } from '../outcome.ts'
-import { parseInstant, parseDuration, type Duration } from '../time/duration.ts'
+import { unreadableMessage } from '../message.ts'
 import { systemClock } from '../time/clock.ts'
+import { parseInstant, parseDuration, type Duration } from '../time/duration.ts'
 import { explainRefusal } from './refusals.ts'
 
 export interface DeadLetter {
@@ -23,7 +24,8 @@ export interface DeadLetter {
   readonly message: string
   /** Its place among the dead letters: names exactly this one, where the same id died more than once. */
   readonly sequence: number
-  readonly reason: DeadReason | string
+  /** A `DeadReason`, or one of a newer version. */
+  readonly reason: string
   readonly failure: Failure
   readonly stack: string | undefined
   /** Number of the attempt that was its last. */
@@ -76,10 +78,12 @@ export class DeadLetters {
     let left = options.limit ?? Infinity
     let from = filter.sequence ?? 1
     while (left > 0) {
-      const stored = await api.readMessage(subjects.deadStream, { next_by_subj: this.#subjectOf(filter), seq: from }).catch(noStream)
+      const stored = await api
+        .readMessage(subjects.deadStream, { next_by_subj: this.#subjectOf(filter), seq: from })
+        .catch(noStream)
       if (stored === undefined) return
       from = stored.sequence + 1
-      if (stored.subject.endsWith(TAIL)) continue
+      if (subjects.isDeadTail(stored.subject)) continue
       if (filter.sequence !== undefined && stored.sequence !== filter.sequence) return
       const letter = await this.#read(stored)
       if (letter === undefined || !test(letter)) continue
@@ -93,7 +97,10 @@ export class DeadLetters {
     let newest: DeadLetter | undefined
     for await (const letter of this.list({ ...filter, id })) newest = letter
     if (newest !== undefined) return newest
-    throw new ActorError('NO_DEAD_LETTER', `expected a dead letter with the id ${JSON.stringify(id)}, but there is none. "troupe dead ls" lists them.`)
+    throw new ActorError(
+      'NO_DEAD_LETTER',
+      `expected a dead letter with the id ${JSON.stringify(id)}, but there is none. "troupe dead ls" lists them.`,
+    )
   }
 
   /** Puts them back into their mailboxes, as attempt 1 with their history, and deletes them here. Returns those. */
@@ -109,7 +116,11 @@ export class DeadLetters {
     return this.#each(filter, options, (letter) => this.#remove(letter))
   }
 
-  async #each(filter: DeadFilter, { dryRun, limit }: DeadOptions, act: (letter: DeadLetter) => Promise<void>): Promise<DeadLetter[]> {
+  async #each(
+    filter: DeadFilter,
+    { dryRun, limit }: DeadOptions,
+    act: (letter: DeadLetter) => Promise<void>,
+  ): Promise<DeadLetter[]> {
     const letters: DeadLetter[] = []
     for await (const letter of this.list(filter, limit === undefined ? {} : { limit })) letters.push(letter)
     if (dryRun !== true) for (const letter of letters) await act(letter)
@@ -120,11 +131,12 @@ export class DeadLetters {
     const { subjects, publisher, api } = this.#broker
     const stored = await api.readMessage(subjects.deadStream, { seq: letter.sequence })
     if (stored === undefined) return
-    const message = readMessage(stored, subjects, letter.actor)
+    const message = unreadableMessage(stored, subjects, letter.actor)
+    const salt = await this.#broker.assets.timerSalt(letter.actor).catch(noStream)
     const headers: HeaderEntry[] = [
       ...keptHeaders(message),
       [H.id, letter.id],
-      [H.dedupe, `revive:${letter.sequence}`],
+      [H.dedupe, `revive:${letter.sequence}:${salt ?? ''}`],
       [H.origin, `${subjects.deadStream}:${letter.sequence}`],
       [H.error, stored.headers.get(H.error) ?? letter.reason],
       [H.history, JSON.stringify(letter.history)],
@@ -133,7 +145,14 @@ export class DeadLetters {
     const subject = address === undefined ? subjects.message(letter.actor, letter.message) : letter.subject
     const stream = subjects.mailboxStream(letter.actor)
     try {
-      await publisher.publish({ subject, payload: letter.body, headers: encodeHeaders(headers), stream, repeatMs: 30_000, awayMs: 5_000 })
+      await publisher.publish({
+        subject,
+        payload: letter.body,
+        headers: encodeHeaders(headers),
+        stream,
+        repeatMs: 30_000,
+        awayMs: 5_000,
+      })
     } catch (error) {
       throw await explainRefusal(this.#broker, letter, error)
     }
@@ -142,13 +161,15 @@ export class DeadLetters {
   async #remove(letter: DeadLetter): Promise<void> {
     const { api, subjects } = this.#broker
     await api.deleteMessage(subjects.deadStream, letter.sequence)
-    await api.purge(subjects.deadStream, `${subjects.dead(letter.actor, letter.message, letter.id)}${TAIL}`)
+    const tail = Number(letter.headers[H.tail])
+    if (tail > 0) await api.deleteMessage(subjects.deadStream, tail)
   }
 
   #subjectOf({ actor, message, id }: DeadFilter): string {
     const { subjects } = this.#broker
     if (actor !== undefined && message !== undefined && id !== undefined) return subjects.dead(actor, message, id)
-    if (actor !== undefined && message !== undefined) return `${subjects.wildcard('dead', actor).slice(0, -1)}${message}.>`
+    if (actor !== undefined && message !== undefined)
+      return `${subjects.wildcard('dead', actor).slice(0, -1)}${encodeToken(message)}.>`
     return subjects.wildcard('dead', actor)
   }
 
@@ -165,7 +186,10 @@ export class DeadLetters {
       id: headers.get(H.id) ?? address.id,
       sequence: stored.sequence,
       reason: headers.get(H.reason) ?? 'failed',
-      failure: detail?.failure ?? { name: line.split(':', 1)[0] ?? 'Error', message: line.slice(line.indexOf(':') + 1).trim() },
+      failure: detail?.failure ?? {
+        name: line.split(':', 1)[0] ?? 'Error',
+        message: line.slice(line.indexOf(':') + 1).trim(),
+      },
       stack: detail?.stack,
       attempts: headers.number(H.attempt) ?? 1,
       history: detail?.history ?? readHistory(headers.get(H.history)),
@@ -183,13 +207,12 @@ export class DeadLetters {
   /** A body of the server's maximum was stored in two parts (settle.ts). */
   async #withTail(stored: Stored): Promise<Uint8Array> {
     const { api, subjects } = this.#broker
-    if (stored.headers.get(H.tail) === undefined) return stored.data
-    const tail = await api.readMessage(subjects.deadStream, { last_by_subj: `${stored.subject}${TAIL}` })
+    const sequence = stored.headers.number(H.tail)
+    if (sequence === undefined) return stored.data
+    const tail = await api.readMessage(subjects.deadStream, { seq: sequence })
     return tail === undefined ? stored.data : Buffer.concat([stored.data, tail.data])
   }
 }
-
-const TAIL = '.tail'
 
 function tester({ id, actor, message, reason, olderThan, since }: DeadFilter): (letter: DeadLetter) => boolean {
   const before = olderThan === undefined ? Infinity : systemClock.now() - parseDuration(olderThan, 'olderThan')

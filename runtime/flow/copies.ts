@@ -1,3 +1,4 @@
+import type { Delivery } from '../broker/delivery.ts'
 /**
  * The copies that settle makes of a message: a parked retry or snooze, a dead letter, an outcome.
  *
@@ -5,7 +6,6 @@
  * ever, a copied `Nats-TTL` would erase a dead letter. Its dedupe key is made from the place of the delivery, never from an id.
  */
 import { encodeHeaders, H, headerText, type HeaderEntry } from '../broker/headers.ts'
-import type { Delivery } from '../broker/delivery.ts'
 import type { Failure } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { DeadReason, Status } from '../outcome.ts'
@@ -29,9 +29,22 @@ export interface PastAttempt {
 
 /** Headers that a copy sets itself, in lower case: the original's are dropped. */
 const OWN = new Set(
-  [H.id, H.attempt, H.origin, H.due, H.lane, H.error, H.history, H.sent, H.replace, H.subject, H.reason, H.worker, H.detail, H.tail].map((name) =>
-    name.toLowerCase(),
-  ),
+  [
+    H.id,
+    H.attempt,
+    H.origin,
+    H.due,
+    H.lane,
+    H.error,
+    H.history,
+    H.sent,
+    H.replace,
+    H.subject,
+    H.reason,
+    H.worker,
+    H.detail,
+    H.tail,
+  ].map((name) => name.toLowerCase()),
 )
 
 /** The original's headers as a copy keeps them. */
@@ -64,12 +77,18 @@ export function retryHeaders(
     [H.dedupe, options.key],
     [H.attempt, String(options.attempt)],
     [H.due, String(Math.round(options.dueAt))],
-    ...(options.brief && message.contentType !== undefined ? [[H.contentType, headerText(message.contentType)] as const] : []),
+    ...(options.brief ? contentTypeOf(message) : []),
   ]
-  if (options.failure !== undefined) headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
+  if (options.failure !== undefined)
+    headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
   const history = historyWith(message, options.failure, options.at)
   if (history.length > 0 && !options.brief) headers.push([H.history, historyText(history)])
   return headers
+}
+
+/** Without it the body could not be read again. */
+function contentTypeOf({ contentType }: Message): HeaderEntry[] {
+  return contentType === undefined ? [] : [[H.contentType, headerText(contentType, 128)]]
 }
 
 /** The schedule headers of something that the server is to release (ADR-51). */
@@ -108,12 +127,50 @@ export function deadHeaders(
     [H.error, headerText(`${failure.name}: ${failure.message}`, brief ? 128 : 512)],
     [H.attempt, String(message.attempt)],
     [H.worker, headerText(death.worker)],
+    ...(brief ? contentTypeOf(message) : []),
     ...(brief ? [] : [[H.detail, asciiJson(detail)] as const]),
   ]
 }
 
+/** A dead letter as it is stored: whole, or with the end of its body in a message of its own that comes first. */
+export interface Letter {
+  readonly tail: { readonly body: Uint8Array; readonly headers: Buffer } | undefined
+  readonly body: Uint8Array
+  /** Given where the tail was stored. */
+  headers(tailSequence?: number): Buffer
+}
+
+/** Room beside a letter's body that the header naming its tail takes. */
+const TAIL_RESERVE = 64
+
+/** A dead letter that fits: all headers; else few; else, since a body of the server's maximum leaves no room for any, in two parts. */
+export function letterOf(
+  run: { message: Message; delivery: Delivery },
+  death: Parameters<typeof deadHeaders>[1],
+  maxPayload: number,
+): Letter {
+  const { data } = run.delivery
+  const full = encodeHeaders(deadHeaders(run, death))
+  if (full.length + data.length <= maxPayload) return { tail: undefined, body: data, headers: () => full }
+  const own = deadHeaders(run, death, true)
+  const brief = encodeHeaders(own)
+  const excess = brief.length + data.length - maxPayload
+  if (excess <= 0) return { tail: undefined, body: data, headers: () => brief }
+  const tailAt = Math.max(0, data.length - excess - TAIL_RESERVE)
+  return {
+    tail: { body: data.subarray(tailAt), headers: encodeHeaders([[H.dedupe, `${death.key}:tail`]]) },
+    body: data.subarray(0, tailAt),
+    headers: (sequence = 0) => encodeHeaders([...own, [H.tail, String(sequence)]]),
+  }
+}
+
 /** The headers of an outcome, as told to a sender or kept. */
-export function outcomeHeaders(message: Message, delivery: { readonly origin: string }, status: Status, contentType: string): HeaderEntry[] {
+export function outcomeHeaders(
+  message: Message,
+  delivery: { readonly origin: string },
+  status: Status,
+  contentType: string,
+): HeaderEntry[] {
   return [
     [H.status, status],
     [H.id, headerText(message.id)],
@@ -122,16 +179,13 @@ export function outcomeHeaders(message: Message, delivery: { readonly origin: st
   ]
 }
 
-/** Bytes of a whole message with these headers. */
-export function encodedSize(headers: readonly HeaderEntry[], body: Uint8Array): { block: Buffer; size: number } {
-  const block = encodeHeaders(headers)
-  return { block, size: block.length + body.length }
-}
-
 function historyWith(message: Message, failure: Failure | undefined, at: string): PastAttempt[] {
   const past = readHistory(message.headers.get(H.history))
   if (failure === undefined) return past
-  return [...past, { attempt: message.attempt, at, error: headerText(`${failure.name}: ${failure.message}`, 300) }].slice(-HISTORY_ENTRIES)
+  return [
+    ...past,
+    { attempt: message.attempt, at, error: headerText(`${failure.name}: ${failure.message}`, 300) },
+  ].slice(-HISTORY_ENTRIES)
 }
 
 /** The errors of earlier attempts, or none where the header is no list of them: it may come from a stranger. */
@@ -145,7 +199,13 @@ export function readHistory(text: string | undefined): PastAttempt[] {
 }
 
 function isPastAttempt(entry: unknown): entry is PastAttempt {
-  return typeof entry === 'object' && entry !== null && 'attempt' in entry && 'error' in entry && typeof entry.error === 'string'
+  return (
+    typeof entry === 'object' &&
+    entry !== null &&
+    'attempt' in entry &&
+    'error' in entry &&
+    typeof entry.error === 'string'
+  )
 }
 
 function historyText(history: PastAttempt[]): string {
@@ -156,5 +216,8 @@ function historyText(history: PastAttempt[]): string {
 
 /** JSON on one line in ASCII: header values of some clients are read byte by byte. */
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(/[\u007F-\uFFFF]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(value).replaceAll(
+    /[\u007F-\uFFFF]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

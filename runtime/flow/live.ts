@@ -6,7 +6,7 @@
  */
 import type { ActorSpec, MessageSpec } from '../actor.ts'
 import { H, HeaderBlock } from '../broker/headers.ts'
-import { decode, encode, parseContentType } from '../codec/codec.ts'
+import { decode, encode, parseContentType, type ContentType } from '../codec/codec.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'
 import type { Message } from '../message.ts'
@@ -28,7 +28,12 @@ export interface LiveHost extends ContextHost {
   readonly invoke: Invoke
   readonly concurrency: number
   readonly timeLimitMs: number
+  /** Largest message that the server takes: bytes. */
+  readonly maxPayload: number
 }
+
+/** Room for a reply's headers. */
+const REPLY_RESERVE = 1_024
 
 export class Live {
   readonly #host: LiveHost
@@ -41,14 +46,22 @@ export class Live {
   get running(): number {
     return this.#running.size
   }
+  get actor(): string {
+    return this.#host.spec.name
+  }
 
   /** Runs one; never rejects. */
   async run(name: string, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
     const spec = this.#host.spec.messages.get(name)
     if (spec === undefined) return refusal(LIVE_CODES.invalid, new Error(`no message ${name}`))
     if (this.#host.stopping) return refusal(LIVE_CODES.stopping, new Error('this worker is stopping'))
-    if (this.#running.size >= this.#host.concurrency) return refusal(LIVE_CODES.busy, new Error('all slots for live calls are taken'))
-    const ctx = new RunContext(this.#host, liveMessage(this.#host.spec.name, name, headers), systemClock.monotonic() + this.#limit(spec))
+    if (this.#running.size >= this.#host.concurrency)
+      return refusal(LIVE_CODES.busy, new Error('all slots for live calls are taken'))
+    const ctx = new RunContext(
+      this.#host,
+      liveMessage(this.#host.spec.name, name, headers),
+      systemClock.monotonic() + this.#limit(spec),
+    )
     const ended = this.#answer(spec, ctx, headers, data)
     const entry = { ctx, ended }
     this.#running.add(entry)
@@ -77,7 +90,10 @@ export class Live {
     let timer: NodeJS.Timeout | undefined
     const limit = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const reason = new AbortedError('time-limit', `expected ${spec.name} to answer within its time limit of ${this.#limit(spec)} ms`)
+        const reason = new AbortedError(
+          'time-limit',
+          `expected ${spec.name} to answer within its time limit of ${this.#limit(spec)} ms`,
+        )
         ctx.abort(reason)
         reject(reason)
       }, this.#limit(spec))
@@ -85,13 +101,25 @@ export class Live {
     limit.catch(() => {})
     try {
       const value = await Promise.race([this.#invoke(spec, ctx, type, data), limit])
-      if (isVerdict(value)) return refusal(LIVE_CODES.refused, new Error(value.kind === 'snooze' ? 'not now' : value.reason))
-      const contentType = parseContentType(type)
-      return { ok: true, contentType, body: encode(contentType, value) }
+      if (isVerdict(value))
+        return refusal(LIVE_CODES.refused, new Error(value.kind === 'snooze' ? 'not now' : value.reason))
+      return this.#reply(value, parseContentType(type))
     } catch (thrown) {
       return refusal(codeOf(thrown), toError(thrown))
     } finally {
       clearTimeout(timer)
+    }
+  }
+
+  /** A result that can't be sent is the handler's failure, not the caller's. */
+  #reply(value: unknown, contentType: ContentType): LiveReply {
+    try {
+      const body = encode(contentType, value)
+      const limit = this.#host.maxPayload - REPLY_RESERVE
+      if (body.length <= limit) return { ok: true, contentType, body }
+      throw new PayloadError('TOO_LARGE', `expected a result of at most ${limit} bytes, got: ${body.length}`)
+    } catch (thrown) {
+      return refusal(LIVE_CODES.failed, toError(thrown))
     }
   }
 
