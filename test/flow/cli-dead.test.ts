@@ -1,6 +1,5 @@
+import { actorRef, connect, type MessageRef } from 'troupe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-
-import { connect } from 'troupe'
 
 import { makeProject, type Ended, type Project } from '../kit/cli.ts'
 import { startServer, type TestServer } from '../kit/server.ts'
@@ -19,6 +18,8 @@ const fragile = `
       other: async () => { throw new Error('always') },
     },
   })`
+
+type Ref = MessageRef<object, unknown>
 
 interface Letter {
   readonly id: string
@@ -54,9 +55,10 @@ describe('troupe dead', () => {
   it('lists, shows, retries and purges, after a dry run', { timeout: 60_000 }, async () => {
     const worker = project.background('start', 'fragile.ts')
     await worker.says('troupe send')
+    const { work, other } = actorRef<{ work: Ref; other: Ref }>('fragile')
     await using troupe = await connect({ servers: server.url })
-    const asked = ['a', 'b', 'c'].map((id, n) => troupe.ask({ ...ref('work') }, { n }, { id }))
-    asked.push(troupe.ask(ref('other'), {}, { id: 'd' }))
+    const asked = ['a', 'b', 'c'].map((id, n) => troupe.ask(work, { n }, { id }))
+    asked.push(troupe.ask(other, {}, { id: 'd' }))
     await Promise.allSettled(asked)
 
     expect((await letters()).toSorted()).toEqual(['a', 'b', 'c', 'd'])
@@ -77,7 +79,10 @@ describe('troupe dead', () => {
     expect(shown.stdout).not.toContain('\u001B')
 
     const dry = await project.troupe('dead', 'retry', 'a', 'b')
-    expect(dry).toMatchObject({ code: 2, stderr: expect.stringContaining('this would retry 2 dead letters. Add --yes') as string })
+    expect(dry).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('this would retry 2 dead letters. Add --yes') as string,
+    })
     expect(await project.troupe('dead', 'purge', '--all', '--dry-run')).toMatchObject({ code: 0 })
     expect(await letters()).toHaveLength(4)
 
@@ -90,10 +95,9 @@ describe('troupe dead', () => {
     const purged = await project.troupe('dead', 'purge', '--message', 'work', '-y')
     expect(purged).toMatchObject({ code: 0, stdout: expect.stringContaining('purged 1 dead letter\n') as string })
     expect(await letters()).toEqual(['d'])
-    expect(await project.troupe('dead', 'retry', 'nobody', '--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody') as string })
+    expect(await project.troupe('dead', 'retry', 'nobody', '--yes')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('nobody') as string,
+    })
   })
 })
-
-function ref(message: string): never {
-  return { actor: 'fragile', message, spec: undefined } as never
-}

@@ -9,7 +9,12 @@ const mailer = (mailbox: string, lease: string): string => `
     lease: '${lease}', mailbox: ${mailbox}, messages: { welcome: async () => 'welcomed' } })`
 
 interface Report {
-  readonly assets: { kind: string; name: string; state: string; differences: { key: string; have: unknown; want: unknown }[] }[]
+  readonly assets: {
+    kind: string
+    name: string
+    state: string
+    differences: { key: string; have: unknown; want: unknown }[]
+  }[]
 }
 
 let server: TestServer

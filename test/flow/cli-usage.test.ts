@@ -16,7 +16,8 @@ const files = {
   'broken.ts': `function deep(): never {\n  throw new RangeError('no database')\n}\ndeep()`,
   'syntax.ts': 'export const = 1',
   'folder/one.ts': actor('one'),
-  'troupe.config.ts': `export default { namespace: 'fromfile', system: 'fromfile', sender: 'fromfile', nats: { servers: '${nowhere}', user: 'me', password: 'hush', connectTimeout: '100ms' } }`,
+  // JSON, so that most of these processes need no compiler.
+  'troupe.config.json': `{"namespace":"fromfile","system":"fromfile","sender":"fromfile","nats":{"servers":"${nowhere}","user":"me","password":"hush","connectTimeout":"100ms"}}`,
 }
 
 let project: Project
@@ -44,7 +45,11 @@ describe('a wrong command line', () => {
     ['a header without a value', ['send', 'a.b', '--header', 'x'], 'NAME=VALUE'],
     ['no letters to retry', ['dead', 'retry'], '--all'],
     ['a setting that is none', ['config', 'nats.server'], 'did you mean "nats.servers"?'],
-    ['a setting out of its range', ['config', '--nats-replicas', '9'], 'from 1 to 5, got: 9 (from the flag --nats-replicas)'],
+    [
+      'a setting out of its range',
+      ['config', '--nats-replicas', '9'],
+      'from 1 to 5, got: 9 (from the flag --nats-replicas)',
+    ],
   ])('ends with 2 and says what is right: %s', async (_what, args, text) => {
     const { code, stdout, stderr } = await project.troupe(...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -86,16 +91,22 @@ describe('troupe start', () => {
 
 describe('troupe config', () => {
   it('takes flags over the environment, that over the file, that over the default, and hides secrets', async () => {
-    const { stdout, code } = await project.troupe('config', '--json', '--system=fromflag', '--no-nats-manage', '--server-install=false')
+    const { stdout, code } = await project.troupe(
+      'config',
+      '--json',
+      '--system=fromflag',
+      '--no-nats-manage',
+      '--server-install=false',
+    )
     const { settings, file } = JSON.parse(stdout) as { settings: Record<string, unknown>; file: string }
     expect(code).toBe(0)
-    expect(file).toBe(`${project.dir}/troupe.config.ts`)
+    expect(file).toBe(`${project.dir}/troupe.config.json`)
     expect(settings).toMatchObject({
       system: { value: 'fromflag', source: 'flag --system' },
       sender: { value: 'fromenv', source: 'env TROUPE_SENDER' },
-      namespace: { value: 'fromfile', source: 'file troupe.config.ts' },
+      namespace: { value: 'fromfile', source: 'file troupe.config.json' },
       'mailbox.lease': { value: '30s', source: 'default' },
-      'nats.password': { value: '(hidden)', source: 'file troupe.config.ts' },
+      'nats.password': { value: '(hidden)', source: 'file troupe.config.json' },
       'nats.manage': { value: false, source: 'flag --nats-manage' },
       'server.install': { value: false },
     })

@@ -87,7 +87,10 @@ describe('troupe start', () => {
     running.signal('SIGINT')
     await running.says('draining')
     running.signal('SIGINT')
-    expect(await running.ended).toMatchObject({ code: 130, stdout: expect.stringContaining('aborted SHUTDOWN') as string })
+    expect(await running.ended).toMatchObject({
+      code: 130,
+      stdout: expect.stringContaining('aborted SHUTDOWN') as string,
+    })
     const next = project.background('start', 'actors/slow.ts', '--namespace', 'abort')
     await next.says('began attempt 1')
     await project.write('abort.done', '')
@@ -103,7 +106,10 @@ describe('troupe start', () => {
     running.signal('SIGTERM')
     await running.says('draining')
     running.signal('SIGTERM')
-    expect(await running.ended).toMatchObject({ code: 143, stdout: expect.stringContaining('aborted SHUTDOWN') as string })
+    expect(await running.ended).toMatchObject({
+      code: 143,
+      stdout: expect.stringContaining('aborted SHUTDOWN') as string,
+    })
     expect((await caller.ended).code).not.toBe(0)
   })
 })
@@ -115,7 +121,16 @@ describe('troupe send, ask and call', () => {
     await worker.says('heard a word')
     const again = await project.troupe('send', 'echo.heard', '{"text":"twice"}', '--id', 'a b/1')
     expect(again.stdout).toContain('sent before')
-    const file = await project.troupe('send', 'echo.say', '@payload.json', '--wait', '--header', 'X-A=1=2', '--delay', '50ms')
+    const file = await project.troupe(
+      'send',
+      'echo.say',
+      '@payload.json',
+      '--wait',
+      '--header',
+      'X-A=1=2',
+      '--delay',
+      '50ms',
+    )
     expect(JSON.parse(file.stdout)).toEqual({ text: 'from a file', style: 'loud', header: '1=2' })
     const piped = await project.piped('{"text":"piped"}', 'ask', 'echo.say', '-', '--json', '--format', 'msgpack')
     expect(JSON.parse(piped.stdout)).toMatchObject({ text: 'piped' })
@@ -126,9 +141,13 @@ describe('troupe send, ask and call', () => {
     await worker.says('heard all')
   })
 
-  it('end with 3 and the handler\'s error where the message died', async () => {
+  it("end with 3 and the handler's error where the message died", async () => {
     const asked = await project.troupe('ask', 'echo.fail')
-    expect(asked).toMatchObject({ code: 3, stdout: '', stderr: expect.stringMatching(/^troupe: .*TypeError: it broke\n$/) as string })
+    expect(asked).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: expect.stringMatching(/^troupe: .*TypeError: it broke\n$/) as string,
+    })
     const waited = await project.troupe('send', 'echo.give', '--wait', '--json')
     expect(waited.code).toBe(3)
     expect(JSON.parse(waited.stderr)).toMatchObject({ error: { code: 'DEAD', failure: { message: 'no use' } } })
@@ -161,7 +180,9 @@ describe('troupe cancel', () => {
 
 describe("the project's own server", () => {
   it('is found by every command of the project, and ends after the last', async () => {
-    await using own = await makeProject({ files: { 'actors/echo.ts': echo, 'troupe.config.json': '{"actors":"actors/echo.ts"}' } })
+    await using own = await makeProject({
+      files: { 'actors/echo.ts': echo, 'troupe.config.json': '{"actors":"actors/echo.ts"}' },
+    })
     const alone = own.background('server', '--json')
     await alone.says('"url"')
     const running = own.background('start', '--json')
