@@ -95,7 +95,7 @@ async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   terminal.once('SIGINT', () => terminal.close())
   const closed = once(terminal, 'close').then(() => '')
-  const answer = await Promise.race([terminal.question(question), closed])
+  const answer = await Promise.race([terminal.question(question).catch(() => ''), closed])
   terminal.close()
   return answer
 }
