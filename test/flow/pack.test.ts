@@ -18,7 +18,7 @@ const CLEAN = Object.fromEntries(
 // A registry that is slow on a cold cache.
 const INSTALL_MS = 240_000
 
-describe('the package', () => {
+describe('the package', { timeout: 120_000 }, () => {
   let dir = ''
   let listed: string[] = []
 
@@ -54,7 +54,7 @@ describe('the package', () => {
 
   it('holds the built code, README, CHANGELOG and LICENSE, and nothing else', async () => {
     const tops = new Set(listed.map((path) => path.split('/', 1)[0]))
-    expect([...tops].toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json'])
+    expect(tops).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json']))
     expect(listed.filter((path) => /\.test\.|tsbuildinfo|(?<!\.d)\.ts$/.test(path))).toEqual([])
     expect(listed).toEqual(
       expect.arrayContaining(['dist/runtime/index.js', 'dist/runtime/index.d.ts', 'dist/runtime/cli/main.js']),
@@ -87,12 +87,10 @@ describe('the package', () => {
         project,
         CLEAN,
       )
-      const compilerOptions = {
-        ...{ module: 'nodenext', target: 'es2023', lib: ['es2023', 'esnext.disposable'], types: ['node'] },
-        ...{ strict: true, noEmit: true, allowImportingTsExtensions: true },
-      }
+      const libraries = { module: 'nodenext', target: 'es2023', lib: ['es2023', 'esnext.disposable'], types: ['node'] }
+      const compilerOptions = { ...libraries, strict: true, noEmit: true, allowImportingTsExtensions: true }
       await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['actors', '*.ts'] }))
-      expect(await runCommand('npx tsc --noEmit', project, CLEAN)).toBe('')
+      await runCommand('npx tsc --noEmit', project, CLEAN)
       await writeFile(
         join(project, 'wrong.ts'),
         "import { connect } from 'troupe'\nimport { mailer } from './actors/mailer.ts'\nawait (await connect()).send(mailer.welcome, { to: 7 })\n",

@@ -46,7 +46,7 @@ async function startMailer(dir: string): Promise<{ mailer: Command; url: string 
   return { mailer, url: `nats://${url}` }
 }
 
-describe('README', () => {
+describe('README', { timeout: 120_000 }, () => {
   it('has a first actor of ten lines', () => {
     const lines = readme.files.get('actors/mailer.ts')?.trim().split('\n').slice(1) ?? []
     expect(lines.filter((line) => line !== '').length).toBeLessThanOrEqual(10)
