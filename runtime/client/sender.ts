@@ -70,7 +70,7 @@ const CANCEL_TIMEOUT_MS = 2_000
 /** While a mailbox has no leader or its server starts. */
 const AWAY_MS = 10_000
 /** Messages of one `sendMany` that wait for their ack at once. */
-const WINDOW = 4_096
+const WINDOW = 512
 
 export class Sender {
   readonly #host: SenderHost
@@ -338,8 +338,7 @@ export class Sender {
     try {
       if (error.refusal !== 'away') throw error
       if (ref.spec !== undefined) {
-        broker.assets.forget()
-        await broker.assets.mailbox(ref.spec)
+        await broker.assets.mailboxAgain(ref.spec)
       } else {
         await broker.api.streamInfo(publication.stream)
       }
