@@ -36,6 +36,8 @@ export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, ab
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
+  // Who starts a system counts on it: what is broadcast after that is heard.
+  await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
 
