@@ -14,7 +14,8 @@ import type { Msg } from '@nats-io/transport-node'
 import { UnavailableError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
 import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
-import { tooLarge, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { tooLarge } from './problems.ts'
 import type { Replies } from './replies.ts'
 
 /** JetStream's ack of one message. */

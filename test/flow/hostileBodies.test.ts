@@ -1,9 +1,7 @@
+import { connect, defineActor } from 'troupe'
 /** P7: bodies and subjects that a stranger made up, and sizes at the server's limit. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-
 import { z } from 'zod'
-
-import { connect, defineActor } from 'troupe'
 
 import { hostileServer, openStage, victim, type HeaderInput, type Stage } from '../interop/stage.ts'
 import type { TestServer } from '../kit/server.ts'
@@ -19,6 +17,11 @@ afterAll(() => server.stop())
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 const full = (length = MAX): string => `{"x":"${'y'.repeat(length - 8)}"}`
 
+const text = (fill: number): Uint8Array => {
+  const length = MAX - 100
+  return Buffer.concat([bytes(0xda, length >> 8, length & 255), Buffer.alloc(length, fill)])
+}
+
 describe('P7: bodies that are not what they say', () => {
   const bad: readonly (readonly [string, string | Uint8Array, HeaderInput, RegExp])[] = [
     ['not JSON', 'welcome!', {}, /not JSON/],
@@ -26,27 +29,40 @@ describe('P7: bodies that are not what they say', () => {
     ['bytes that are no UTF-8', bytes(34, 0xff, 0xfe, 34), {}, /not UTF-8/],
     ['not MessagePack', bytes(0xc1), MSGPACK, /0xc1/],
     ['MessagePack cut off', bytes(0x82, 0xa1, 0x61, 0x01), MSGPACK, /middle of a value/],
-    ['MessagePack with a claim of 4 billion entries', bytes(0xdf, 0xff, 0xff, 0xff, 0xff), MSGPACK, /middle of a value/],
+    [
+      'MessagePack with a claim of 4 billion entries',
+      bytes(0xdf, 0xff, 0xff, 0xff, 0xff),
+      MSGPACK,
+      /middle of a value/,
+    ],
     ['MessagePack with an extension that makes classes', bytes(0xd4, 0x72, 0x01), MSGPACK, /extension/],
     ['more after the end', bytes(0x01, 0x02), MSGPACK, /more bytes/],
     ['JSON that says it is MessagePack', '{"to":1}', MSGPACK, /application\/msgpack/],
     ['MessagePack that says nothing', bytes(0x81, 0xa1, 0x61, 0x01), {}, /application\/json/],
     ['another content type', '<to/>', { 'Content-Type': 'text/xml' }, /text\/xml/],
-    ['a content type that is nearly right', '{}', { 'Content-Type': 'application/msgpak' }, /did you mean "application\/msgpack"/],
+    [
+      'a content type that is nearly right',
+      '{}',
+      { 'Content-Type': 'application/msgpak' },
+      /did you mean "application\/msgpack"/,
+    ],
     ['10,000 nested arrays in MessagePack', new Uint8Array(10_000).fill(0x91), MSGPACK, /nested|middle of a value/],
   ]
-  it.each(bad)('%s: a dead letter with its reason, the body as it came, and the asker is told', async (_what, body, own, problem) => {
-    await using stage = await openStage(server)
-    const told = await stage.outcomeOf('do.mailer.welcome', body, own)
-    expect(told.headers?.get('Troupe-Status')).toBe('dead')
-    expect(told.json()).toMatchObject({ name: 'PayloadError', code: 'UNDECODABLE', attempts: 1 })
-    const [letter] = await stage.dead()
-    expect(letter).toMatchObject({ reason: 'invalid', failure: { code: 'UNDECODABLE' }, attempts: 1 })
-    expect(letter?.failure.message).toMatch(problem)
-    expect(Buffer.from(letter?.body ?? []).equals(Buffer.from(body))).toBe(true)
-    await stage.isWell()
-    expect(stage.handled.filter(({ message }) => message === 'welcome')).toEqual([])
-  })
+  it.each(bad)(
+    '%s: a dead letter with its reason, the body as it came, and the asker is told',
+    async (_what, body, own, problem) => {
+      await using stage = await openStage(server)
+      const told = await stage.outcomeOf('do.mailer.welcome', body, own)
+      expect(told.headers?.get('Troupe-Status')).toBe('dead')
+      expect(told.json()).toMatchObject({ name: 'PayloadError', code: 'UNDECODABLE', attempts: 1 })
+      const [letter] = await stage.dead()
+      expect(letter).toMatchObject({ reason: 'invalid', failure: { code: 'UNDECODABLE' }, attempts: 1 })
+      expect(letter?.failure.message).toMatch(problem)
+      expect(Buffer.from(letter?.body ?? []).equals(Buffer.from(body))).toBe(true)
+      await stage.isWell()
+      expect(stage.handled.filter(({ message }) => message === 'welcome')).toEqual([])
+    },
+  )
 
   it('names the path of what the schema refuses, to the asker and in the dead letter', async () => {
     await using stage = await openStage(server)
@@ -77,7 +93,13 @@ describe('P7: bodies that are not what they say', () => {
   it('__proto__ keys change no prototype, whichever format brings them', async () => {
     await using stage = await openStage(server)
     await stage.stored('do.mailer.any', '{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}')
-    const packed = Buffer.concat([bytes(0x81, 0xa9), Buffer.from('__proto__'), bytes(0x81, 0xa5), Buffer.from('admin'), bytes(0xc3)])
+    const packed = Buffer.concat([
+      bytes(0x81, 0xa9),
+      Buffer.from('__proto__'),
+      bytes(0x81, 0xa5),
+      Buffer.from('admin'),
+      bytes(0xc3),
+    ])
     await stage.stored('do.mailer.any', packed, MSGPACK)
     await expect.poll(() => stage.handled.length + stage.events.length, { timeout: 5_000 }).toBe(2)
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
@@ -133,19 +155,22 @@ describe("P7: sizes at the server's limit", () => {
     ['is to be sent later', 'later.mailer.any', 'undeliverable', { 'Troupe-Due': '99999999999999' }],
     ['is to be sent in a moment', 'later.mailer.any', 'undeliverable', {}],
   ]
-  it.each(ways)('a message of exactly the maximum that %s becomes a dead letter with its whole body', async (_what, subject, reason, own) => {
-    await using stage = await openStage(server)
-    const room = Object.keys(own).length === 0 ? 0 : `NATS/1.0\r\nTroupe-Due: ${own['Troupe-Due']}\r\n\r\n`.length
-    const body = full(MAX - room)
-    await stage.stored(subject, body, own)
-    const [letter] = await stage.dead()
-    expect(letter?.reason).toBe(reason)
-    expect(Buffer.from(letter?.body ?? []).toString() === body).toBe(true)
-    expect(letter?.payload).toEqual(JSON.parse(body))
-    await stage.isWell()
-    expect(await stage.system.troupe.dead.purge({})).toHaveLength(1)
-    expect(await stage.count('dead')).toBe(0)
-  })
+  it.each(ways)(
+    'a message of exactly the maximum that %s becomes a dead letter with its whole body',
+    async (_what, subject, reason, own) => {
+      await using stage = await openStage(server)
+      const room = Object.keys(own).length === 0 ? 0 : `NATS/1.0\r\nTroupe-Due: ${own['Troupe-Due']}\r\n\r\n`.length
+      const body = full(MAX - room)
+      await stage.stored(subject, body, own)
+      const [letter] = await stage.dead()
+      expect(letter?.reason).toBe(reason)
+      expect(Buffer.from(letter?.body ?? []).toString() === body).toBe(true)
+      expect(letter?.payload).toEqual(JSON.parse(body))
+      await stage.isWell()
+      expect(await stage.system.troupe.dead.purge({})).toHaveLength(1)
+      expect(await stage.count('dead')).toBe(0)
+    },
+  )
 
   it('a header block that fills the message leaves a dead letter with its reason', async () => {
     await using stage = await openStage(server)
@@ -156,11 +181,8 @@ describe("P7: sizes at the server's limit", () => {
 
   it('two deaths of one id keep their own bodies, and the format that they were written in', async () => {
     await using stage = await openStage(server)
-    const text = (fill: number): Uint8Array => {
-      const length = MAX - 100
-      return Buffer.concat([bytes(0xda, length >> 8, length & 255), Buffer.alloc(length, fill)])
-    }
-    for (const fill of [97, 98]) await stage.stored('do.mailer.nothing', text(fill), { ...MSGPACK, 'Troupe-Id': 'same' })
+    for (const fill of [97, 98])
+      await stage.stored('do.mailer.nothing', text(fill), { ...MSGPACK, 'Troupe-Id': 'same' })
     const letters = await stage.dead(2)
     expect(letters.map(({ payload }) => (payload as string).replaceAll(/(.)\1+/g, '$1'))).toEqual(['a', 'b'])
     await expect(stage.system.troupe.dead.retry({ id: 'same' })).rejects.toMatchObject({ code: 'TOO_LARGE' })
@@ -172,7 +194,11 @@ describe("P7: sizes at the server's limit", () => {
     await using stage = await openStage(server)
     await using sender = await connect({ servers: server.url, namespace: stage.ns })
     const big = sender.send({ actor: 'mailer', message: 'any' } as never, 'x'.repeat(MAX) as never)
-    await expect(big).rejects.toMatchObject({ name: 'PayloadError', code: 'TOO_LARGE', data: { size: expect.any(Number) as number, limit: MAX - 16_384 } })
+    await expect(big).rejects.toMatchObject({
+      name: 'PayloadError',
+      code: 'TOO_LARGE',
+      data: { size: expect.any(Number) as number, limit: MAX - 16_384 },
+    })
     await stage.isWell()
   })
 
@@ -196,7 +222,11 @@ describe('P7: results that cannot be sent', () => {
     await expect(stage.system.troupe.ask(ref, {} as never)).rejects.toMatchObject({ name: 'PayloadError', code })
     const sent = await stage.system.troupe.send(ref, {} as never, { keep: '1m' })
     await expect(sent.result()).rejects.toMatchObject({ name: 'PayloadError', code })
-    await expect(stage.system.troupe.call(ref, {} as never, { timeout: '5s' })).rejects.toMatchObject({ name: 'OutcomeError', failure: { code }, data: { code: 500 } })
+    await expect(stage.system.troupe.call(ref, {} as never, { timeout: '5s' })).rejects.toMatchObject({
+      name: 'OutcomeError',
+      failure: { code },
+      data: { code: 500 },
+    })
     expect(await stage.count('dead')).toBe(0)
     expect(await stage.count('mailbox-results')).toBe(0)
     await isIdle(stage, 'results')
@@ -205,7 +235,9 @@ describe('P7: results that cannot be sent', () => {
 
   it('progress that is too large or cannot be written ends nothing', async () => {
     await using stage = await openStage(server, { actors: (handled) => [results(), victim(handled)] })
-    await expect(stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {} as never)).resolves.toBe('done')
+    await expect(
+      stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {} as never),
+    ).resolves.toBe('done')
     await stage.isWell()
   })
 })

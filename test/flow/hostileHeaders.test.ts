@@ -31,7 +31,9 @@ describe('P7: headers of JetStream on a mailbox', () => {
     await using stage = await openStage(server)
     await stage.stored('do.mailer.fail', '{}', { 'Nats-TTL': '1s' })
     const [letter] = await stage.dead()
-    const stored = await stage.api<{ message: { hdrs: string } }>(`STREAM.MSG.GET.${stage.ns}-dead`, { seq: letter?.sequence })
+    const stored = await stage.api<{ message: { hdrs: string } }>(`STREAM.MSG.GET.${stage.ns}-dead`, {
+      seq: letter?.sequence,
+    })
     expect(Buffer.from(stored.message.hdrs, 'base64').toString()).not.toMatch(/Nats-TTL/i)
     await stage.isWell()
   })
@@ -42,12 +44,17 @@ describe('P7: headers of JetStream on a mailbox', () => {
     ['a roll-up of all', { 'Nats-Rollup': 'all' }],
     ['a roll-up of the subject', { 'Nats-Rollup': 'sub' }],
     ['a schedule', { 'Nats-Schedule': '@every 1s', 'Nats-Schedule-Target': 'TARGET' }],
-    ['a schedule with a source', { 'Nats-Schedule': '@every 1s', 'Nats-Schedule-Target': 'TARGET', 'Nats-Schedule-Source': 'TARGET' }],
+    [
+      'a schedule with a source',
+      { 'Nats-Schedule': '@every 1s', 'Nats-Schedule-Target': 'TARGET', 'Nats-Schedule-Source': 'TARGET' },
+    ],
     ['a last sequence expected', { 'Nats-Expected-Last-Sequence': '999' }],
   ]
   it.each(refused)('%s is refused by the server to its sender, and erases nothing', async (_what, own) => {
     await using stage = await openStage(server)
-    const filled = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, value.replace('TARGET', `${stage.ns}.do.mailer.any`)]))
+    const filled = Object.fromEntries(
+      Object.entries(own).map(([name, value]) => [name, value.replace('TARGET', `${stage.ns}.do.mailer.any`)]),
+    )
     const before = await pausedWith(stage, 3)
     const answer = await stage.put('do.mailer.any', '{}', filled)
     expect(answer.error, JSON.stringify(answer)).toBeDefined()
@@ -138,7 +145,9 @@ describe("P7: Troupe's own headers, forged", () => {
     await using stage = await openStage(server)
     await stage.stored('do.mailer.any', '{}', { 'Troupe-Sender': 'a.b > *', 'Troupe-Keep': '1h', 'Troupe-Id': 'x.y' })
     await expect.poll(() => stage.count('results'), { timeout: 5_000 }).toBe(1)
-    const kept = await stage.api<{ message?: object }>(`STREAM.MSG.GET.${stage.ns}-results`, { last_by_subj: `${stage.ns}.result.mailer.a%2Eb%20%3E%20%2A.x%2Ey` })
+    const kept = await stage.api<{ message?: object }>(`STREAM.MSG.GET.${stage.ns}-results`, {
+      last_by_subj: `${stage.ns}.result.mailer.a%2Eb%20%3E%20%2A.x%2Ey`,
+    })
     expect(kept.message).toBeDefined()
     await stage.isWell()
   })
@@ -158,8 +167,15 @@ describe("P7: Troupe's own headers, forged", () => {
     await using stage = await openStage(server)
     const waiting = await pausedWith(stage, 2)
     const due = `${stage.ns}.timer.due.mailer.retry`
-    for (const [place, origin] of [['2', `${stage.ns}-mailbox-mailer:1`], ['x', 'nonsense'], ['3', `${stage.ns}-dead:3`]] as const) {
-      await stage.stored(`${due.slice(stage.ns.length + 1)}.${place}`, '{}', { 'Troupe-Origin': origin, 'Troupe-Subject': `${stage.ns}.do.mailer.any` })
+    for (const [place, origin] of [
+      ['2', `${stage.ns}-mailbox-mailer:1`],
+      ['x', 'nonsense'],
+      ['3', `${stage.ns}-dead:3`],
+    ] as const) {
+      await stage.stored(`${due.slice(stage.ns.length + 1)}.${place}`, '{}', {
+        'Troupe-Origin': origin,
+        'Troupe-Subject': `${stage.ns}.do.mailer.any`,
+      })
     }
     // They are put into the mailbox as messages; that is all that they can do.
     await expect.poll(() => stage.count('mailbox-mailer'), { timeout: 5_000 }).toBe(waiting + 3)
@@ -183,7 +199,9 @@ describe("P7: Troupe's own headers, forged", () => {
     ]
     const heard: string[] = []
     for (const subject of ['_INBOX.somebody', `${stage.ns}.reply.>`, `x${stage.ns}.>`]) {
-      stage.nc.subscribe(subject, { callback: (_error, msg) => void heard.push(`${msg.subject} ${msg.headers?.get('Troupe-Id')}`) })
+      stage.nc.subscribe(subject, {
+        callback: (_error, msg) => void heard.push(`${msg.subject} ${msg.headers?.get('Troupe-Id')}`),
+      })
     }
     for (const [index, aim] of aims.entries()) {
       await stage.stored('do.mailer.any', '{}', { 'Troupe-Reply': aim, 'Troupe-Id': `aim${index}` })
@@ -198,13 +216,15 @@ describe("P7: Troupe's own headers, forged", () => {
     await using stage = await openStage(server)
     const sequences = Array.from({ length: 20 }, (_, index) => index + 1)
     for (const sequence of sequences) {
-      for (const kind of ['at', 'retry', 'snooze']) await stage.stored('do.mailer.any', '{"guess":true}', { 'Nats-Msg-Id': `${kind}:${sequence}` })
+      for (const kind of ['at', 'retry', 'snooze'])
+        await stage.stored('do.mailer.any', '{"guess":true}', { 'Nats-Msg-Id': `${kind}:${sequence}` })
     }
     await stage.stored('later.mailer.any', '{"late":1}', { 'Troupe-Due': String(Date.now() + 300) })
     await stage.stored('later.mailer.any', '{"late":2}', { 'Troupe-Due': String(Date.now() + 1_200) })
     await stage.stored('do.mailer.slow', '{}')
     await stage.dead()
-    const late = (): unknown[] => stage.handled.map(({ payload }) => payload).filter((payload) => (payload as { late?: number }).late !== undefined)
+    const late = (): unknown[] =>
+      stage.handled.map(({ payload }) => payload).filter((payload) => (payload as { late?: number }).late !== undefined)
     await expect.poll(late, { timeout: 10_000 }).toEqual([{ late: 1 }, { late: 2 }])
     await stage.isWell()
   })
@@ -261,6 +281,9 @@ const resume = (stage: Stage): Promise<void> => pause(stage, undefined)
 
 async function pause(stage: Stage, until: string | undefined): Promise<void> {
   for (const lane of ['high', 'normal', 'low']) {
-    await stage.api(`CONSUMER.PAUSE.${stage.ns}-mailbox-mailer.${lane}`, until === undefined ? '' : { pause_until: until })
+    await stage.api(
+      `CONSUMER.PAUSE.${stage.ns}-mailbox-mailer.${lane}`,
+      until === undefined ? '' : { pause_until: until },
+    )
   }
 }

@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 
 import { connect as dial } from '@nats-io/transport-node'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-
 import { connect, defineActor, run, type ConfigInput, type Troupe } from 'troupe'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { freePort, startServer, type TestServer } from '../kit/server.ts'
 
@@ -18,6 +17,10 @@ const to = (actor: string, message = 'any'): never => ({ actor, message }) as ne
 const note = defineActor('note', { messages: { any: async () => {} } })
 const open = (url: string, config: ConfigInput = {}): Promise<Troupe> =>
   connect({ servers: url, namespace: `refusal${++spaces}`, ...config })
+
+const as = (user: string, password: string): { nats: { user: string; password: string } } => ({
+  nats: { user, password },
+})
 
 /** The error that came, and how long it took. */
 async function refusal(act: () => Promise<unknown>): Promise<{ error: Error & { code?: string }; ms: number }> {
@@ -42,16 +45,24 @@ describe('sending to a mailbox that does not take it', () => {
 
   it('an actor that nobody has created, before anything exists', async () => {
     await using troupe = await open(server.url)
-    await expect(troupe.send(to('mailer'), {} as never)).rejects.toMatchObject({ code: 'UNKNOWN_ACTOR', message: expect.stringContaining('none exists yet') as string })
+    await expect(troupe.send(to('mailer'), {} as never)).rejects.toMatchObject({
+      code: 'UNKNOWN_ACTOR',
+      message: expect.stringContaining('none exists yet') as string,
+    })
     await expect(troupe.ask(to('mailer'), {} as never)).rejects.toMatchObject({ code: 'UNKNOWN_ACTOR' })
-    await expect(troupe.send(to('mailer'), {} as never, { delay: '1h' })).rejects.toMatchObject({ code: 'UNKNOWN_ACTOR' })
-    await expect(troupe.call(to('mailer'), {} as never)).rejects.toMatchObject({ name: 'ActorError', code: 'NO_LIVE_WORKER' })
+    await expect(troupe.send(to('mailer'), {} as never, { delay: '1h' })).rejects.toMatchObject({
+      code: 'UNKNOWN_ACTOR',
+    })
+    await expect(troupe.call(to('mailer'), {} as never)).rejects.toMatchObject({
+      name: 'ActorError',
+      code: 'NO_LIVE_WORKER',
+    })
     const [fate] = await troupe.sendMany(to('mailer'), [{} as never])
     expect(fate?.error).toMatchObject({ code: 'UNKNOWN_ACTOR' })
   })
 
   it('where somebody else listens on the mailbox: an actor that nobody has created, and one that is created', async () => {
-    await using troupe = await open(server.url, { nats: { requestTimeout: '300ms' } } as ConfigInput)
+    await using troupe = await open(server.url, { nats: { requestTimeout: '300ms' } })
     const nc = await dial({ servers: server.url })
     nc.subscribe(`refusal${spaces}.>`, { callback: () => {} })
     await nc.flush()
@@ -78,9 +89,24 @@ describe('sending to a mailbox that does not take it', () => {
     expect(error).toMatchObject({ name: 'UnavailableError', code: 'MAILBOX_FULL' })
     expect(error.message).toContain('Try again later, run more workers, or raise its bound')
     expect(ms).toBeLessThan(5_000)
-    await using system = await run({ actors: [small], servers: server.url, namespace: `refusal${spaces}`, signals: false, logLevel: 'silent' })
+    await using system = await run({
+      actors: [small],
+      servers: server.url,
+      namespace: `refusal${spaces}`,
+      signals: false,
+      logLevel: 'silent',
+    })
     await expect.poll(() => system.workers.get('small')?.counts.done, { timeout: 5_000 }).toBe(2)
-    await expect.poll(() => troupe.send(small.any, undefined).then(() => true, () => false), { timeout: 5_000 }).toBe(true)
+    await expect
+      .poll(
+        () =>
+          troupe.send(small.any, undefined).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 5_000 },
+      )
+      .toBe(true)
   })
 
   it('an option, a header or an id that cannot be: before anything is sent', async () => {
@@ -103,7 +129,10 @@ describe('sending to a mailbox that does not take it', () => {
       [{ at: new Date(8.64e15) }, 'ConfigError', 'INVALID_OPTION'],
     ]
     for (const [options, name, code] of cases) {
-      await expect(troupe.send(note.any, undefined, options), JSON.stringify(options)).rejects.toMatchObject({ name, code })
+      await expect(troupe.send(note.any, undefined, options), JSON.stringify(options)).rejects.toMatchObject({
+        name,
+        code,
+      })
     }
   })
 
@@ -117,8 +146,14 @@ describe('sending to a mailbox that does not take it', () => {
 describe('a server that cannot be used', () => {
   it('without JetStream', async () => {
     await using plain = await startServer({ jetstream: false })
-    await expect(open(plain.url)).rejects.toMatchObject({ name: 'BrokerError', code: 'NO_JETSTREAM', message: expect.stringContaining('Start nats-server with -js') as string })
-    await expect(run({ actors: [note], servers: plain.url, signals: false, logLevel: 'silent' })).rejects.toMatchObject({ code: 'NO_JETSTREAM' })
+    await expect(open(plain.url)).rejects.toMatchObject({
+      name: 'BrokerError',
+      code: 'NO_JETSTREAM',
+      message: expect.stringContaining('Start nats-server with -js') as string,
+    })
+    await expect(run({ actors: [note], servers: plain.url, signals: false, logLevel: 'silent' })).rejects.toMatchObject(
+      { code: 'NO_JETSTREAM' },
+    )
   })
 
   it('nobody listening', async () => {
@@ -132,7 +167,14 @@ describe('a server that cannot be used', () => {
 
   // A nats-server of that age can't be had here: this says no more than what the client reads first.
   it('too old', async () => {
-    await using old = await fakeServer({ server_id: 'OLD', version: '2.10.29', proto: 1, headers: true, jetstream: true, max_payload: 1_048_576 })
+    await using old = await fakeServer({
+      server_id: 'OLD',
+      version: '2.10.29',
+      proto: 1,
+      headers: true,
+      jetstream: true,
+      max_payload: 1_048_576,
+    })
     const { error } = await refusal(() => open(old.url))
     expect(error).toMatchObject({ name: 'BrokerError', code: 'SERVER_TOO_OLD', data: { version: '2.10.29' } })
     expect(error.message).toMatch(/2\.14\.0 or later.*2\.10\.29.*Upgrade the server/)
@@ -154,8 +196,6 @@ describe('rights that are not given', () => {
   let guarded: TestServer
   beforeAll(async () => void (guarded = await startServer({ conf: AUTH })))
   afterAll(() => guarded.stop())
-  const as = (user: string, password: string): ConfigInput => ({ nats: { user, password } }) as ConfigInput
-
   it.each([
     ['wrong password', as('all', 'x')],
     ['no credentials', {}],
@@ -170,7 +210,11 @@ describe('rights that are not given', () => {
   it('a subject that this user may not publish: FORBIDDEN with the subject, not after a minute', async () => {
     await using troupe = await open(guarded.url, as('sender', 's'))
     const { error, ms } = await refusal(() => troupe.send(to('closed'), {} as never))
-    expect(error).toMatchObject({ name: 'BrokerError', code: 'FORBIDDEN', data: { subject: `refusal${spaces}.do.closed.any` } })
+    expect(error).toMatchObject({
+      name: 'BrokerError',
+      code: 'FORBIDDEN',
+      data: { subject: `refusal${spaces}.do.closed.any` },
+    })
     expect(ms).toBeLessThan(3_000)
     const fates = await troupe.sendMany(to('closed'), [1, 2, 3] as never[])
     expect(fates.map((fate) => (fate.error as { code?: string }).code)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN'])
@@ -190,7 +234,11 @@ describe('rights that are not given', () => {
   })
 
   it('a worker that may not write dead letters says so and keeps the message; others go on', async () => {
-    const failing = defineActor('failing', { retry: false, concurrency: 1, messages: { bad: async () => Promise.reject(new Error('no')), good: async () => 'ok' } })
+    const failing = defineActor('failing', {
+      retry: false,
+      concurrency: 1,
+      messages: { bad: async () => Promise.reject(new Error('no')), good: async () => 'ok' },
+    })
     const namespace = `refusal${++spaces}`
     await using operator = await connect({ servers: guarded.url, namespace, ...as('all', 'a') })
     const unsettled: unknown[] = []
@@ -208,7 +256,9 @@ describe('rights that are not given', () => {
     await expect(operator.ask(failing.good, undefined)).resolves.toBe('ok')
     expect(system.workers.get('failing')?.running).toHaveLength(0)
     const nc = await dial({ servers: guarded.url, user: 'all', pass: 'a' })
-    const info = (await nc.request(`$JS.API.STREAM.INFO.${namespace}-mailbox-failing`)).json<{ state: { messages: number } }>()
+    const info = (await nc.request(`$JS.API.STREAM.INFO.${namespace}-mailbox-failing`)).json<{
+      state: { messages: number }
+    }>()
     expect(info.state.messages).toBe(1)
     await nc.close()
   })

@@ -1,9 +1,8 @@
+import { Packr } from 'msgpackr'
 /** The promise that a service with nothing but the legacy `nats` package (version 2) can do what a sender can. */
 import { connect, consumerOpts, headers, JSONCodec, type Msg, type MsgHdrs, type NatsConnection } from 'nats'
-import { Packr } from 'msgpackr'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-
 import { dead, defineActor, run, type Context, type System } from 'troupe'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
 import { startServer, type TestServer } from '../kit/server.ts'
 
@@ -16,7 +15,14 @@ let system: System
 let nc: NatsConnection
 let ns = ''
 let spaces = 0
-let handled: { message: string; payload: unknown; lane: string | undefined; id: string; at: number; headers: Context['headers'] }[] = []
+let handled: {
+  message: string
+  payload: unknown
+  lane: string | undefined
+  id: string
+  at: number
+  headers: Context['headers']
+}[] = []
 let release: () => void = () => {}
 
 beforeAll(async () => void (server = await startServer()))
@@ -46,13 +52,27 @@ const mailer = defineActor('mailer', {
 })
 
 function note(payload: unknown, ctx: Context): void {
-  handled.push({ message: ctx.message, payload, lane: ctx.headers['X-Lane'], id: ctx.id, at: Date.now(), headers: ctx.headers })
+  handled.push({
+    message: ctx.message,
+    payload,
+    lane: ctx.headers['X-Lane'],
+    id: ctx.id,
+    at: Date.now(),
+    headers: ctx.headers,
+  })
 }
 
 beforeEach(async () => {
   ns = `legacy${++spaces}`
   handled = []
-  system = await run({ actors: [mailer], servers: server.url, namespace: ns, signals: false, logLevel: 'silent', grace: 100 })
+  system = await run({
+    actors: [mailer],
+    servers: server.url,
+    namespace: ns,
+    signals: false,
+    logLevel: 'silent',
+    grace: 100,
+  })
   nc = await connect({ servers: server.url })
 })
 afterEach(async () => {
@@ -68,7 +88,8 @@ const block = (own: Record<string, string>): MsgHdrs => {
 }
 
 const messages = (): string[] => handled.map(({ message }) => message)
-const handledTimes = (count: number): Promise<void> => expect.poll(() => handled.length, { timeout: 10_000, interval: 5 }).toBe(count)
+const handledTimes = (count: number): Promise<void> =>
+  expect.poll(() => handled.length, { timeout: 10_000, interval: 5 }).toBe(count)
 
 /** Sends with `Troupe-Reply` and waits for the outcome: all that `ask` is. */
 async function outcome(subject: string, body: Uint8Array, own: Record<string, string> = {}): Promise<Msg> {
@@ -101,16 +122,25 @@ describe('a service with the legacy nats package', () => {
   })
 
   it('is told why a message died, in JSON whatever it was sent in', async () => {
-    const failed = await outcome(`${ns}.do.mailer.fail`, msgpack.pack({ to: 'x' }), { 'Content-Type': 'application/msgpack' })
+    const failed = await outcome(`${ns}.do.mailer.fail`, msgpack.pack({ to: 'x' }), {
+      'Content-Type': 'application/msgpack',
+    })
     expect(failed.headers?.get('Troupe-Status')).toBe('dead')
     expect(failed.headers?.get('Content-Type')).toBe('application/json')
-    expect(json.decode(failed.data)).toEqual({ name: 'Error', message: 'no such mailbox', code: 'ENOMAIL', attempts: 2 })
+    expect(json.decode(failed.data)).toEqual({
+      name: 'Error',
+      message: 'no such mailbox',
+      code: 'ENOMAIL',
+      attempts: 2,
+    })
     const refused = await outcome(`${ns}.do.mailer.refuse`, json.encode({}))
     expect(json.decode(refused.data)).toMatchObject({ message: 'unsubscribed', attempts: 1 })
   })
 
   it('is told that a message expired', async () => {
-    const told = await outcome(`${ns}.do.mailer.welcome`, json.encode({ to: 'late' }), { 'Troupe-Expires': String(Date.now() - 1_000) })
+    const told = await outcome(`${ns}.do.mailer.welcome`, json.encode({ to: 'late' }), {
+      'Troupe-Expires': String(Date.now() - 1_000),
+    })
     expect(told.headers?.get('Troupe-Status')).toBe('expired')
     expect(json.decode(told.data)).toMatchObject({ name: 'ExpiredError' })
     expect(handled).toEqual([])
@@ -145,13 +175,17 @@ describe('a service with the legacy nats package', () => {
   })
 
   it('speaks MessagePack both ways', async () => {
-    const done = await outcome(`${ns}.do.mailer.welcome`, msgpack.pack({ to: 'packed' }), { 'Content-Type': 'application/msgpack' })
+    const done = await outcome(`${ns}.do.mailer.welcome`, msgpack.pack({ to: 'packed' }), {
+      'Content-Type': 'application/msgpack',
+    })
     expect(done.headers?.get('Content-Type')).toBe('application/msgpack')
     expect(msgpack.unpack(done.data)).toEqual({ sentTo: 'packed' })
   })
 
   it('passes headers of its own to the handler', async () => {
-    await nc.jetstream().publish(`${ns}.do.mailer.welcome`, json.encode({ to: 'x' }), { headers: block({ 'X-Tenant': 'blue', traceparent: '00-1-2-01' }) })
+    await nc.jetstream().publish(`${ns}.do.mailer.welcome`, json.encode({ to: 'x' }), {
+      headers: block({ 'X-Tenant': 'blue', traceparent: '00-1-2-01' }),
+    })
     await handledTimes(1)
     expect(handled[0]?.headers).toMatchObject({ 'X-Tenant': 'blue', traceparent: '00-1-2-01' })
   })
@@ -160,14 +194,18 @@ describe('a service with the legacy nats package', () => {
     const own = { 'Troupe-Keep': '1h', 'Troupe-Sender': 'shop', 'Troupe-Id': 'order.10' }
     await outcome(`${ns}.do.mailer.welcome`, json.encode({ to: 'kept' }), own)
     const jsm = await nc.jetstreamManager()
-    const kept = await jsm.direct.getMessage(`${ns}-results`, { last_by_subj: `${ns}.result.mailer.shop.order%2E10` })
+    const kept = await jsm.streams.getMessage(`${ns}-results`, {
+      last_by_subj: `${ns}.result.mailer.shop.order%2E10`,
+    })
     expect(json.decode(kept.data)).toEqual({ sentTo: 'kept' })
     expect(kept.header.get('Troupe-Status')).toBe('done')
     expect(kept.header.get('Nats-TTL')).toBe('3600s')
   })
 
   it('sets the retry rule of one message', async () => {
-    const failed = await outcome(`${ns}.do.mailer.fail`, json.encode({}), { 'Troupe-Retry': '{"attempts":3,"backoff":{"base":"1ms"}}' })
+    const failed = await outcome(`${ns}.do.mailer.fail`, json.encode({}), {
+      'Troupe-Retry': '{"attempts":3,"backoff":{"base":"1ms"}}',
+    })
     expect(json.decode(failed.data)).toMatchObject({ attempts: 3 })
     expect(handled).toHaveLength(3)
   })
@@ -186,7 +224,13 @@ describe('a service with the legacy nats package', () => {
   })
 
   it('tells every live worker at once', async () => {
-    const second = await run({ actors: [mailer], servers: server.url, namespace: ns, signals: false, logLevel: 'silent' })
+    const second = await run({
+      actors: [mailer],
+      servers: server.url,
+      namespace: ns,
+      signals: false,
+      logLevel: 'silent',
+    })
     nc.publish(`${ns}.all.mailer.welcome`, json.encode({ to: 'everyone' }))
     await handledTimes(2)
     await second.stop({ within: 0 })
@@ -200,7 +244,9 @@ describe('a service with the legacy nats package', () => {
     else await expect.poll(() => parkedCount(), { timeout: 5_000 }).toBe(1)
     const reply = `${ns}.reply.shop.cancel`
     const answers = nc.subscribe(reply, { max: 1 })
-    await nc.jetstream().publish(`${ns}.cancel.mailer`, json.encode({ id: 'gone', reason: 'changed my mind' }), { headers: block({ 'Troupe-Reply': reply }) })
+    await nc.jetstream().publish(`${ns}.cancel.mailer`, json.encode({ id: 'gone', reason: 'changed my mind' }), {
+      headers: block({ 'Troupe-Reply': reply }),
+    })
     for await (const answer of answers) expect(json.decode(answer.data)).toEqual({ was: state, id: 'gone' })
     const cancelled = await told
     expect(cancelled.headers?.get('Troupe-Status')).toBe('cancelled')
@@ -208,7 +254,11 @@ describe('a service with the legacy nats package', () => {
   })
 
   it('reads a dead letter from its stream, with its reason, its history and its body as sent', async () => {
-    await outcome(`${ns}.do.mailer.fail`, json.encode({ n: 1 }), { 'Troupe-Id': 'lost', 'X-Tenant': 'blue', 'Nats-Expected-Stream': `${ns}-mailbox-mailer` })
+    await outcome(`${ns}.do.mailer.fail`, json.encode({ n: 1 }), {
+      'Troupe-Id': 'lost',
+      'X-Tenant': 'blue',
+      'Nats-Expected-Stream': `${ns}-mailbox-mailer`,
+    })
     const options = consumerOpts().orderedConsumer().deliverAll()
     const letters = await nc.jetstream().subscribe(`${ns}.dead.mailer.>`, options)
     for await (const letter of letters) {
@@ -230,19 +280,11 @@ describe('a service with the legacy nats package', () => {
     }
     letters.unsubscribe()
   })
-
-  it('finds the actor as a NATS micro service', async () => {
-    const client = nc.services.client()
-    const named = { name: `${ns}-mailer` }
-    const first = async <T>(all: Promise<AsyncIterable<T>>): Promise<T> => {
-      for await (const one of await all) return one
-      throw new Error('nobody answered')
-    }
-    await nc.request(`${ns}.call.mailer.welcome`, json.encode({ to: 'counted' }))
-    expect(await first(client.ping(named.name))).toMatchObject({ ...named, type: 'io.nats.micro.v1.ping_response', version: '0.1.0' })
     const info = await first(client.info(named.name))
     expect(info).toMatchObject({ ...named, description: 'Sends mail', metadata: { actor: 'mailer' } })
-    expect(info.endpoints.map(({ name, subject }) => `${name} ${subject}`)).toContain(`welcome ${ns}.call.mailer.welcome`)
+    expect(info.endpoints.map(({ name, subject }) => `${name} ${subject}`)).toContain(
+      `welcome ${ns}.call.mailer.welcome`,
+    )
     const stats = await first(client.stats(named.name))
     expect(stats.endpoints?.find(({ name }) => name === 'welcome')).toMatchObject({ num_requests: 1 })
   })

@@ -1,15 +1,14 @@
+import { once } from 'node:events'
 /**
  * A system on a real server, and a client beside it that knows nothing of Troupe: what a stranger can do to a mailbox.
  * Each stage has its own namespace, so many share one server.
  */
 import { connect as connectSocket } from 'node:net'
-import { once } from 'node:events'
 
 import { connect, headers as newHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import { defineActor, run, type AnyActor, type ConfigInput, type DeadLetter, type System } from 'troupe'
 import { expect } from 'vitest'
 import { z } from 'zod'
-
-import { defineActor, run, type AnyActor, type ConfigInput, type DeadLetter, type System } from 'troupe'
 
 import { startServer, type TestServer } from '../kit/server.ts'
 
@@ -34,14 +33,17 @@ export interface Answer {
 
 export interface StageOptions {
   readonly actors?: (handled: Handled[]) => AnyActor[]
-  readonly config?: ConfigInput
+  readonly config?: Omit<ConfigInput, 'actors'>
 }
 
 let stages = 0
 
 /** One actor with a message for each way to end; two slots, so that one that is held is missed. */
 export function victim(handled: Handled[]): AnyActor {
-  const note = (payload: unknown, ctx: { message: string; id: string; attempt: number; headers: Readonly<Record<string, string>> }): void => {
+  const note = (
+    payload: unknown,
+    ctx: { message: string; id: string; attempt: number; headers: Readonly<Record<string, string>> },
+  ): void => {
     handled.push({ message: ctx.message, id: ctx.id, attempt: ctx.attempt, payload, headers: ctx.headers })
   }
   return defineActor('mailer', {
@@ -81,7 +83,14 @@ export class Stage implements AsyncDisposable {
   readonly handled: Handled[]
   readonly events: string[]
 
-  constructor(server: TestServer, ns: string, system: System, nc: NatsConnection, handled: Handled[], events: string[]) {
+  constructor(
+    server: TestServer,
+    ns: string,
+    system: System,
+    nc: NatsConnection,
+    handled: Handled[],
+    events: string[],
+  ) {
     this.server = server
     this.ns = ns
     this.system = system
@@ -117,7 +126,10 @@ export class Stage implements AsyncDisposable {
   async dead(count = 1): Promise<DeadLetter[]> {
     let letters: DeadLetter[] = []
     await expect
-      .poll(async () => (letters = await collect(this.system.troupe.dead.list())).length, { timeout: 15_000, interval: 20 })
+      .poll(async () => (letters = await collect(this.system.troupe.dead.list())).length, {
+        timeout: 15_000,
+        interval: 20,
+      })
       .toBeGreaterThanOrEqual(count)
     expect(letters).toHaveLength(count)
     return letters
@@ -129,7 +141,9 @@ export class Stage implements AsyncDisposable {
       const done = await this.outcomeOf('do.mailer.any', JSON.stringify({ slot }))
       expect(done.headers?.get('Troupe-Status')).toBe('done')
     }
-    await expect.poll(() => this.leftOver(), { timeout: 10_000, interval: 20 }).toEqual({ mailbox: 0, timer: 0, running: 0, unsettled: 0, held: 0 })
+    await expect
+      .poll(() => this.leftOver(), { timeout: 10_000, interval: 20 })
+      .toEqual({ mailbox: 0, timer: 0, running: 0, unsettled: 0, held: 0 })
     expect(this.events.filter((event) => event === 'unsettled' || event === 'lease-lost')).toEqual([])
   }
 
