@@ -81,6 +81,23 @@ type PayloadOf<M> = M extends (payload: infer P, ...rest: any[]) => any
 // oxlint-disable-next-line typescript/no-explicit-any -- inference only
 type ReturnOf<M> = M extends (...args: any[]) => infer R ? R : M extends { handle(...args: any[]): infer R } ? R : never
 
+/**
+ * What inference lets through and should not: a key that is no option, and a handler that was annotated with another payload
+ * than its schema gives. Both then have to be `never`.
+ */
+type Fitting<M> = {
+  readonly [K in keyof M]: M[K] extends { handle: unknown } ? { readonly [Key in WrongKey<M[K]>]: never } : unknown
+}
+type WrongKey<Message> =
+  | Exclude<keyof Message, keyof MessageOptions<unknown, unknown>>
+  | (IsFitting<Message> extends false ? 'payload' : never)
+// oxlint-disable-next-line typescript/no-explicit-any -- inference only
+type IsFitting<M> = M extends { payload: StandardSchemaV1<any, infer Output> }
+  ? [Output] extends [PayloadOf<M>]
+    ? true
+    : false
+  : true
+
 /** What `defineActor` returns: each message under its name. */
 export type Actor<Messages> = { readonly [SPEC]: ActorSpec } & {
   readonly [K in keyof Messages]: MessageRef<InputOf<Messages[K]>, ReturnOf<Messages[K]>>
@@ -115,17 +132,29 @@ export interface MessageSpec {
 }
 
 const SPEC = Symbol.for('troupe.actor')
-const ACTOR_KEYS = ['concurrency', 'retry', 'timeLimit', 'lanes', 'limit', 'lease', 'mailbox', 'description', 'messages']
+const ACTOR_KEYS = [
+  'concurrency',
+  'retry',
+  'timeLimit',
+  'lanes',
+  'limit',
+  'lease',
+  'mailbox',
+  'description',
+  'messages',
+]
 const MESSAGE_KEYS = ['payload', 'timeLimit', 'retry', 'description', 'handle']
 const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
 
 /** Defines an actor. Throws `ConfigError` (`INVALID_NAME`, `INVALID_OPTION`) with what was expected and what came. */
-export function defineActor<const Name extends string, P, M>(
-  name: Name,
-  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M },
+export function defineActor<P, M>(
+  name: string,
+  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M & Fitting<M> },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options as ActorOptions & { messages: Record<string, unknown> })
-  const refs = [...spec.messages.values()].map((message) => [message.name, messageRef(name, message.name, spec)] as const)
+  const spec = actorSpec(checkName(name, 'actor'), options)
+  const refs = [...spec.messages.values()].map(
+    (message) => [message.name, messageRef(name, message.name, spec)] as const,
+  )
   // Without a prototype, since a message may be called `constructor`.
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
 }
@@ -134,6 +163,7 @@ export function defineActor<const Name extends string, P, M>(
  * A reference for senders that don't hold the actor's code: `actorRef<typeof import('./mailer.ts').mailer>('mailer')`.
  * Payloads are not checked against the schema before they leave; the worker does that.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what the actor is: there is nothing to infer it from
 export function actorRef<A = Record<string, MessageRef<unknown, unknown>>>(name: string): A {
   checkName(name, 'actor')
   const refs = new Map<string, MessageRef<unknown, unknown>>()
@@ -166,7 +196,10 @@ function messageRef(actor: string, message: string, spec: ActorSpec | undefined)
     handle(payload, ctx) {
       const found = spec?.messages.get(message)
       if (found !== undefined) return found.handle(payload, ctx)
-      throw new ActorError('NO_CODE', `expected the code of ${actor}.${message}, but only a reference (actorRef) is held here`)
+      throw new ActorError(
+        'NO_CODE',
+        `expected the code of ${actor}.${message}, but only a reference (actorRef) is held here`,
+      )
     },
     with: (payload) => ({ ref, payload }),
   }
@@ -177,6 +210,8 @@ function actorSpec(name: string, options: ActorOptions & { messages: Record<stri
   if (typeof options !== 'object' || options === null) throw invalid(name, 'options with messages', options)
   checkKeys(options, ACTOR_KEYS, name)
   const { messages, mailbox = {}, lanes = LANES } = options
+  if (typeof mailbox !== 'object' || mailbox === null)
+    throw invalid(`${name}.mailbox`, `an object with ${MAILBOX_KEYS.join(', ')}`, mailbox)
   checkKeys(mailbox, MAILBOX_KEYS, `${name}.mailbox`)
   if (typeof messages !== 'object' || messages === null || Object.keys(messages).length === 0) {
     throw invalid(`${name}.messages`, 'at least one message with a handler', messages)
@@ -194,7 +229,7 @@ function actorSpec(name: string, options: ActorOptions & { messages: Record<stri
     maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
-    description: options.description,
+    description: line(options.description, `${name}.description`),
     messages: new Map(entries),
   }
 }
@@ -203,7 +238,8 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
   const name = checkName(key, 'message')
   const path = `${actor}.${name}`
   const options = typeof input === 'function' ? { handle: input as MessageSpec['handle'] } : input
-  if (typeof options !== 'object' || options === null) throw invalid(path, 'a handler, or options with a handler', input)
+  if (typeof options !== 'object' || options === null)
+    throw invalid(path, 'a handler, or options with a handler', input)
   checkKeys(options, MESSAGE_KEYS, path)
   const { payload, timeLimit, retry, description, handle } = options as Partial<MessageOptions<unknown, unknown>>
   if (typeof handle !== 'function') throw invalid(`${path}.handle`, 'a function (payload, ctx)', handle)
@@ -216,7 +252,7 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
     schema: payload,
     timeLimitMs: positive(timeLimit ?? defaults.timeLimit, `${path}.timeLimit`),
     retry: resolveRetry(retry, actorRetry, `${path}.retry`),
-    description,
+    description: line(description, `${path}.description`),
     handle: handle.bind(options),
   }
 }
@@ -239,6 +275,11 @@ function count(value: number | undefined, name: string): number | undefined {
   throw invalid(name, 'a whole number from 1', value)
 }
 
+function line(value: string | undefined, name: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  throw invalid(name, 'text', value)
+}
+
 function positive(value: Duration | undefined, name: string): number | undefined {
   if (value === undefined) return undefined
   const ms = parseDuration(value, name)
@@ -247,5 +288,7 @@ function positive(value: Duration | undefined, name: string): number | undefined
 }
 
 function invalid(name: string, expected: string, got: unknown): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, {
+    data: { name },
+  })
 }

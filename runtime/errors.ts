@@ -154,11 +154,16 @@ export function toFailure(error: Error): Failure {
     name: cut(String(error.name), FAILURE_WORD),
     message: cut(String(error.message), FAILURE_TEXT),
     ...(typeof code === 'string' ? { code: cut(code, FAILURE_WORD) } : {}),
-    ...(Array.isArray(issues) ? { issues: (issues as NonNullable<Failure['issues']>).slice(0, FAILURE_ISSUES).map(shortIssue) } : {}),
+    ...(Array.isArray(issues)
+      ? { issues: (issues as NonNullable<Failure['issues']>).slice(0, FAILURE_ISSUES).map(shortIssue) }
+      : {}),
   }
 }
 
-function shortIssue({ path, message }: { readonly path: string; readonly message: string }): { path: string; message: string } {
+function shortIssue({ path, message }: { readonly path: string; readonly message: string }): {
+  path: string
+  message: string
+} {
   return { path: cut(path, FAILURE_WORD), message: cut(message, FAILURE_WORD) }
 }
 

@@ -57,7 +57,10 @@ export interface SystemEvents {
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
   /** The event loop stood still for so long: by a handler among those named. */
-  blocked: SystemEvent & { readonly forMs: number; readonly running: readonly { readonly id: string; readonly message: string }[] }
+  blocked: SystemEvent & {
+    readonly forMs: number
+    readonly running: readonly { readonly id: string; readonly message: string }[]
+  }
 }
 
 export type EventLevel = 'off' | 'failures' | 'all'

@@ -3,7 +3,16 @@ export { actorRef, defineActor, isActor } from './actor.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
 export { dead, retry, snooze } from './outcome.ts'
-export type { DeadReason, Outcome, ResultOf, Status, Verdict } from './outcome.ts'
+export type {
+  DeadReason,
+  DeadVerdict,
+  Outcome,
+  ResultOf,
+  RetryVerdict,
+  SnoozeVerdict,
+  Status,
+  Verdict,
+} from './outcome.ts'
 export type { ErrorFilter, RetryOptions, RetryOverride } from './retryRule.ts'
 export type { Backoff } from './time/backoff.ts'
 export type { Duration } from './time/duration.ts'
@@ -21,5 +30,14 @@ export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents
 export type { Logger } from './log.ts'
 export { defineConfig } from '../config/index.ts'
 export type { Config, ConfigInput } from '../config/index.ts'
-export { AbortedError, ActorError, BrokerError, ConfigError, OutcomeError, PayloadError, TroupeError, UnavailableError } from './errors.ts'
+export {
+  AbortedError,
+  ActorError,
+  BrokerError,
+  ConfigError,
+  OutcomeError,
+  PayloadError,
+  TroupeError,
+  UnavailableError,
+} from './errors.ts'
 export type { AbortCause, Failure } from './errors.ts'

@@ -1,3 +1,5 @@
+import type { Placed } from './broker/delivery.ts'
+import { H, type HeaderBlock } from './broker/headers.ts'
 /**
  * A message as its headers describe it: who it is, which attempt, when it ends, who wants to know.
  *
@@ -6,8 +8,6 @@
  * asks a favour (a reply, keeping the result) is left aside, with its name in `ignored`.
  */
 import { MAX_ID_BYTES, type Lane, type Subjects } from './broker/subjects.ts'
-import { H, type HeaderBlock } from './broker/headers.ts'
-import type { Placed } from './broker/delivery.ts'
 import { PayloadError, describe } from './errors.ts'
 import { resolveRetry, type RetryOverride, type RetryRule } from './retryRule.ts'
 import { parseDuration } from './time/duration.ts'
@@ -55,12 +55,21 @@ const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subje
   [H.contentType.toLowerCase(), (draft, value) => void (draft.contentType = value)],
   [H.attempt.toLowerCase(), (draft, value) => void (draft.attempt = whole(H.attempt, value, 1))],
   [H.sender.toLowerCase(), (draft, value) => void (draft.sender = value.slice(0, MAX_ID_BYTES) || 'any')],
-  [H.reply.toLowerCase(), (draft, value, subjects) => void (subjects.isReply(value) ? (draft.reply = value) : ignore(draft, H.reply))],
-  [H.keep.toLowerCase(), (draft, value) => void (draft.keepMs = favour(draft, H.keep, () => parseDuration(value, H.keep)))],
+  [
+    H.reply.toLowerCase(),
+    (draft, value, subjects) => void (subjects.isReply(value) ? (draft.reply = value) : ignore(draft, H.reply)),
+  ],
+  [
+    H.keep.toLowerCase(),
+    (draft, value) => void (draft.keepMs = favour(draft, H.keep, () => parseDuration(value, H.keep))),
+  ],
   [H.expires.toLowerCase(), (draft, value) => void (draft.expires = whole(H.expires, value, 0))],
   [H.deadline.toLowerCase(), (draft, value) => void (draft.deadline = whole(H.deadline, value, 0))],
   [H.due.toLowerCase(), (draft, value) => void (draft.planned = whole(H.due, value, 0, LATEST_DUE))],
-  [H.sent.toLowerCase(), (draft, value) => void (draft.sentAt = favour(draft, H.sent, () => whole(H.sent, value, 0)) ?? draft.sentAt)],
+  [
+    H.sent.toLowerCase(),
+    (draft, value) => void (draft.sentAt = favour(draft, H.sent, () => whole(H.sent, value, 0)) ?? draft.sentAt),
+  ],
   [H.root.toLowerCase(), (draft, value) => void (draft.root = value)],
   [H.parent.toLowerCase(), (draft, value) => void (draft.parent = value)],
   [H.schedule.toLowerCase(), (draft, value) => void (draft.schedule = value)],
@@ -70,10 +79,16 @@ const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subje
 /** Throws `PayloadError` (`INVALID_HEADER`, `INVALID_ID`) for what makes the message unusable. */
 export function readMessage(placed: Placed, subjects: Subjects, actor: string): Message {
   const draft = draftOf(placed, subjects, actor)
-  for (const [name, value] of placed.headers.entries()) READERS.get(name.toLowerCase())?.(draft, value, subjects)
+  const only = placed.headers.onlyDedupe
+  if (only !== undefined) draft.id = only
+  else for (const [name, value] of placed.headers.entries()) READERS.get(name.toLowerCase())?.(draft, value, subjects)
   if (draft.id === '') draft.id = `${placed.stream}:${placed.sequence}`
-  if (Buffer.byteLength(draft.id) > MAX_ID_BYTES) {
-    throw new PayloadError('INVALID_ID', `expected the message's id to have at most ${MAX_ID_BYTES} bytes, got: ${Buffer.byteLength(draft.id)}`)
+  // A character has three bytes at most; counting them is for ids that may be too long.
+  if (draft.id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(draft.id) > MAX_ID_BYTES) {
+    throw new PayloadError(
+      'INVALID_ID',
+      `expected the message's id to have at most ${MAX_ID_BYTES} bytes, got: ${Buffer.byteLength(draft.id)}`,
+    )
   }
   draft.root ??= draft.id
   return draft as Message
@@ -117,7 +132,10 @@ const NOTHING: readonly string[] = []
 function whole(name: string, value: string, least: number, most = 999_999_999_999_999): number {
   const number = /^\d{1,15}$/.test(value) ? Number(value) : -1
   if (number >= least && number <= most) return number
-  throw new PayloadError('INVALID_HEADER', `expected header ${name} to be a whole number from ${least} to ${most}, got: ${describe(value)}`)
+  throw new PayloadError(
+    'INVALID_HEADER',
+    `expected header ${name} to be a whole number from ${least} to ${most}, got: ${describe(value)}`,
+  )
 }
 
 function readRetry(value: string): RetryOverride {
@@ -136,7 +154,11 @@ export function ruleFor(message: Message, rule: RetryRule): RetryRule {
   if (message.retry === undefined) return rule
   try {
     const { attempts, backoff } = message.retry
-    return resolveRetry({ ...(attempts === undefined ? {} : { attempts }), ...(backoff === undefined ? {} : { backoff }) }, rule, H.retry)
+    return resolveRetry(
+      { ...(attempts === undefined ? {} : { attempts }), ...(backoff === undefined ? {} : { backoff }) },
+      rule,
+      H.retry,
+    )
   } catch (cause) {
     throw new PayloadError('INVALID_HEADER', (cause as Error).message, { cause })
   }

@@ -1,4 +1,7 @@
-/** SIGTERM and SIGINT: the first drains, the second aborts what runs, a third ends the process at once. */
+/**
+ * SIGTERM and SIGINT: the first drains, the second aborts what runs, a third ends the process at once. After an abort the
+ * process ends with the signal's exit code, since not all that was begun was finished.
+ */
 import type { System } from './system.ts'
 
 /** Conventional exit code after a signal: 128 and its number. */
@@ -14,6 +17,7 @@ export function handleSignals(system: Pick<System, 'stop' | 'log'>): () => void 
       void system.stop()
     } else if (count === 2) {
       system.log.warn(`${signal}: aborting what still runs`)
+      process.exitCode = EXIT_CODES[signal]
       void system.stop({ within: 0 })
     } else {
       process.exit(EXIT_CODES[signal])

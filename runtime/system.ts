@@ -1,3 +1,5 @@
+import { Timer } from '../actors/timer/timer.ts'
+import { loadConfig, type Config } from '../config/index.ts'
 /**
  * A system: everything that one process hosts. This file wires it, and nothing else does.
  *
@@ -7,28 +9,28 @@
  * cancels → keeper → connection → own server.
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
 import { followCancels, Cancels, type Cancel, type CancelAnswer } from './broker/cancels.ts'
-import { Keeper } from './broker/keeper.ts'
 import type { Delivery } from './broker/delivery.ts'
+import { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
-import { Timer } from '../actors/timer/timer.ts'
+import { Pulse } from './broker/pulse.ts'
+import { serveActor, type LiveService } from './broker/service.ts'
 import { lineageOf, Sender } from './client/sender.ts'
 import { ConfigError, toError, toFailure, type Failure } from './errors.ts'
 import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
-import { Live } from './flow/live.ts'
-import { runInScope, runOfScope } from './flow/scope.ts'
-import { composeMiddleware, type Middleware } from './flow/middleware.ts'
 import { buryUndelivered, tellDropped } from './flow/bury.ts'
 import { MAX_BUFFER } from './flow/fetch.ts'
+import { Live } from './flow/live.ts'
+import { composeMiddleware, type Middleware } from './flow/middleware.ts'
+import { runInScope, runOfScope } from './flow/scope.ts'
 import { ActorWorker } from './flow/worker.ts'
 import { createLogger, type Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { DeadReason } from './outcome.ts'
+import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
-import { loadConfig, type Config } from '../config/index.ts'
-import { handleSignals } from './signals.ts'
 
 export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   /** The actors to run. */
@@ -53,11 +55,11 @@ export async function run(options: RunOptions): Promise<System> {
   return startSystem(config, root, options)
 }
 
-/** The same from a configuration that was loaded already. */
-export async function startSystem(config: Config, root: string, options: RunOptions): Promise<System> {
+/** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
+export async function startSystem(config: Config, root: string, options: RunOptions, open = linkTo): Promise<System> {
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
-  const link = await linkTo(config, root)
+  const link = await open(config, root)
   const system = new System(link, specs, options)
   try {
     await system.start()
@@ -122,18 +124,28 @@ export class System {
     await broker.assets.shared()
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
-    this.#cleanups.push(() => keeper.stop())
+    const pulse = new Pulse(broker.connection)
+    this.#cleanups.push(
+      () => keeper.stop(),
+      () => pulse.stop(),
+    )
     await this.#followCancels()
-    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper)))
+    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper, pulse)))
     this.#watchConnection()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
-    this.log.info('started', { system: this.name, server: broker.connection.server, namespace: config.namespace, actors: this.#specs.map((spec) => spec.name) })
+    this.log.info('started', {
+      system: this.name,
+      server: broker.connection.server,
+      namespace: config.namespace,
+      actors: this.#specs.map((spec) => spec.name),
+    })
   }
 
   /** Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again. */
   stop(options: { within?: Duration } = {}): Promise<void> {
-    const withinMs = options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
-    if (this.#stopping !== undefined && withinMs === 0) for (const worker of this.#workers.values()) worker.hurry()
+    const withinMs =
+      options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
+    if (this.#stopping !== undefined && withinMs === 0) this.#hurry()
     return (this.#stopping ??= this.#stop(withinMs))
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -145,6 +157,11 @@ export class System {
     const { publisher, subjects } = this.#link.broker
     const body = { system: this.name, at: new Date(systemClock.now()).toISOString(), ...data }
     publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
+  }
+
+  #hurry(): void {
+    for (const worker of this.#workers.values()) worker.hurry()
+    for (const service of this.#services) void service.stop(0)
   }
 
   async #stop(withinMs: number): Promise<void> {
@@ -160,19 +177,26 @@ export class System {
     this.#markStopped()
   }
 
-  async #startActor(spec: ActorSpec, keeper: Keeper): Promise<void> {
+  async #startActor(spec: ActorSpec, keeper: Keeper, pulse: Pulse): Promise<void> {
     const { broker, config, clock } = this.#link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
     this.#cleanups.push(drop)
-    const settings = { name: `${this.name}/${spec.name}`, concurrency, timeLimitMs: config.mailbox.timeLimitMs, graceMs: this.#graceMs }
+    const settings = {
+      name: `${this.name}/${spec.name}`,
+      concurrency,
+      timeLimitMs: config.mailbox.timeLimitMs,
+      graceMs: this.#graceMs,
+    }
     const invoke = composeMiddleware(this.#options.middleware ?? [], runInScope)
     const worker = new ActorWorker(spec, settings, leases, {
       broker,
       clock: this.#options.clock ?? systemClock,
       log: this.log,
       events: config.events,
+      listens: this.#options.onEvent !== undefined,
       serverNow: () => clock.now(),
+      deliveredSince: () => pulse.since,
       cancelled: (message) => this.#cancelledWaiting(spec.name, message),
       senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
       invoke,
@@ -202,18 +226,25 @@ export class System {
       for (const cancels of this.#cancels.values()) cancels.prune(systemClock.now())
     }, PRUNE_MS)
     prune.unref()
-    this.#cleanups.push(() => clearInterval(prune), () => following.stop())
+    this.#cleanups.push(
+      () => clearInterval(prune),
+      () => following.stop(),
+    )
   }
 
   #onCancel(actor: string, cancel: Cancel): void {
     this.#cancels.get(actor)?.add(cancel)
-    for (const run of this.#workers.get(actor)?.recheckCancels((message) => this.#cancels.get(actor)?.find(message)) ?? []) {
+    for (const run of this.#workers.get(actor)?.recheckCancels((message) => this.#cancels.get(actor)?.find(message)) ??
+      []) {
       this.#answer(cancel, { was: 'running', id: run.message.id })
     }
-    this.#timers.get(actor)?.cancel(cancel).then(
-      (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
-      (error: unknown) => this.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
-    )
+    this.#timers
+      .get(actor)
+      ?.cancel(cancel)
+      .then(
+        (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
+        (error: unknown) => this.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
+      )
   }
 
   #cancelledWaiting(actor: string, message: Message): string | undefined {
@@ -228,14 +259,28 @@ export class System {
   }
 
   #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
-    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(then, (error: unknown) => {
-      this.log.error('a message could not be buried; it is tried again', { actor: message.actor, id: message.id, error: toError(error) })
+    const told = (reason: DeadReason): void => {
+      this.#workers.get(message.actor)?.tellUndelivered(message, reason, failure)
+      then()
+    }
+    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
+      this.log.error('a message could not be buried; it is tried again', {
+        actor: message.actor,
+        id: message.id,
+        error: toError(error),
+      })
       this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
     })
   }
 
   #onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
-    if (event === 'retry' || event === 'dead' || event === 'abandoned' || event === 'unsettled' || event === 'lease-lost') {
+    if (
+      event === 'retry' ||
+      event === 'dead' ||
+      event === 'abandoned' ||
+      event === 'unsettled' ||
+      event === 'lease-lost'
+    ) {
       this.log.warn(event, { ...data })
     }
     this.#options.onEvent?.(event, data)
@@ -243,13 +288,18 @@ export class System {
 
   /** A consumer or stream that is gone is made again; the rest is told. */
   #onTrouble(spec: ActorSpec, actor: string, trouble: Trouble): void {
-    const problem = trouble.kind === 'silent' ? `no word from the consumer for ${Math.round(trouble.forMs)} ms` : trouble.reason
+    const problem =
+      trouble.kind === 'silent' ? `no word from the consumer for ${Math.round(trouble.forMs)} ms` : trouble.reason
     this.log.warn('trouble', { actor, kind: trouble.kind, problem })
     this.tell('trouble', { actor, problem })
     if (trouble.kind !== 'gone' || this.#stopping !== undefined) return
     const { assets } = this.#link.broker
     assets.forget()
-    assets.worker(spec).catch((error: unknown) => this.log.error('the assets of an actor could not be made again', { actor, error: toError(error) }))
+    assets
+      .worker(spec)
+      .catch((error: unknown) =>
+        this.log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
+      )
   }
 
   #onKeeperLost(error: Error): void {
@@ -262,7 +312,10 @@ export class System {
   #watchConnection(): void {
     const { connection } = this.#link.broker
     this.#cleanups.push(
-      connection.onDisconnected(() => this.#stopping ?? this.log.warn('disconnected from NATS; trying again', { server: connection.server })),
+      connection.onDisconnected(() => {
+        if (this.#stopping === undefined)
+          this.log.warn('disconnected from NATS; trying again', { server: connection.server })
+      }),
       connection.onConnected(() => {
         this.log.info('connected to NATS again', { server: connection.server })
         this.tell('reconnected', {})
@@ -296,8 +349,13 @@ export class System {
   }
 
   #onBlocked(forMs: number): void {
-    const running = [...this.#workers.values()].flatMap((worker) => worker.running).map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
-    this.log.warn('the event loop stood still: a handler blocks it', { forMs: Math.round(forMs), running: running.slice(0, 10) })
+    const running = [...this.#workers.values()]
+      .flatMap((worker) => worker.running)
+      .map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
+    this.log.warn('the event loop stood still: a handler blocks it', {
+      forMs: Math.round(forMs),
+      running: running.slice(0, 10),
+    })
     this.tell('blocked', { forMs: Math.round(forMs), running: running.slice(0, 10) })
   }
 }
@@ -308,10 +366,20 @@ const UNSETTLED_ROWS = 2 * MAX_BUFFER
 function checkNames(specs: readonly ActorSpec[]): void {
   const names = specs.map((spec) => spec.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw new ConfigError('INVALID_OPTION', `expected each actor once, got ${JSON.stringify(twice)} twice`)
+  if (twice !== undefined)
+    throw new ConfigError('INVALID_OPTION', `expected each actor once, got ${JSON.stringify(twice)} twice`)
   if (names.length === 0) throw new ConfigError('INVALID_OPTION', 'expected at least one actor to run, got none')
 }
 
-function configOf({ actors: _a, middleware: _m, signals: _s, grace: _g, logger: _l, clock: _c, onEvent: _e, ...config }: RunOptions): ReturnType<typeof overridesOf> {
+function configOf({
+  actors: _a,
+  middleware: _m,
+  signals: _s,
+  grace: _g,
+  logger: _l,
+  clock: _c,
+  onEvent: _e,
+  ...config
+}: RunOptions): ReturnType<typeof overridesOf> {
   return overridesOf(config)
 }

@@ -39,7 +39,9 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
 export async function linkTo(config: Config, root: string): Promise<Link> {
   const embedded = config.nats.servers.length === 0 ? await startEmbeddedServer({ cwd: root, config }) : undefined
   try {
-    const broker = await openBroker(brokerSettings(config, embedded === undefined ? config.nats.servers : [embedded.url]))
+    const broker = await openBroker(
+      brokerSettings(config, embedded === undefined ? config.nats.servers : [embedded.url]),
+    )
     const clock = new ServerClock(broker.api, () => broker.subjects.cancelStream)
     const waiters = new Waiters(broker.connection, broker.subjects, config.sender)
     const close = async (): Promise<void> => {
@@ -105,13 +107,17 @@ export class Troupe {
 /** `servers` is short for `nats.servers`. */
 export function overridesOf({ servers, ...input }: ConnectOptions): ConfigInput {
   if (servers === undefined) return input
-  return { ...input, nats: { ...input.nats, servers: typeof servers === 'string' ? [servers] : servers } } as ConfigInput
+  return {
+    ...input,
+    nats: { ...input.nats, servers: typeof servers === 'string' ? [servers] : servers },
+  }
 }
 
 function brokerSettings(config: Config, servers: readonly string[]): BrokerSettings {
   const { nats, mailbox, retention } = config
   const { ca, cert, key, serverName, handshakeFirst, rejectUnauthorized } = nats.tls
-  const hasTls = ca !== undefined || cert !== undefined || serverName !== undefined || handshakeFirst || !rejectUnauthorized
+  const hasTls =
+    ca !== undefined || cert !== undefined || serverName !== undefined || handshakeFirst || !rejectUnauthorized
   return {
     nats: {
       ...nats,

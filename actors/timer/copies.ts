@@ -16,6 +16,10 @@ export interface Due {
   readonly headers: Uint8Array
   /** For a retry: the sequence of the delivery that it was made from. */
   readonly original: number | undefined
+  /** Its place among what was sent to be replaced: the sequence of the `later` message. */
+  readonly place: number
+  /** Sent with `replace`: when it is due, a later one under its id may have taken its place. */
+  readonly isReplaceable: boolean
 }
 
 export interface Later {
@@ -35,21 +39,29 @@ interface Unreadable {
 export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
-    const lane = laneOf(placed.headers)
+    const lane = laneOf(placed.headers, message)
+    const isReplacing = placed.headers.get(H.replace) === 'true'
     const due = {
       at: message.planned ?? 0,
       message,
       subject: subjects.message(actor, message.name, lane),
       payload: placed.data,
-      headers: released(placed, message, `at:${placed.sequence}:${salt}`),
+      headers: released(placed, message, `at:${placed.sequence}:${salt}`, message.planned),
       original: undefined,
+      place: placed.sequence,
+      isReplaceable: isReplacing,
     }
-    return { due, message, lane, isReplacing: placed.headers.get(H.replace) === 'true' }
+    return { due, message, lane, isReplacing }
   })
 }
 
 /** A message that the server released, or that is still parked. */
-export function readDue(placed: Placed, subjects: Subjects, actor: string, salt: string): { due: Due; message: Message; failure?: undefined } | Unreadable {
+export function readDue(
+  placed: Placed,
+  subjects: Subjects,
+  actor: string,
+  salt: string,
+): { due: Due; message: Message; failure?: undefined } | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
     const [stream, sequence] = originOf(placed.headers)
@@ -59,18 +71,27 @@ export function readDue(placed: Placed, subjects: Subjects, actor: string, salt:
     const due = {
       at: message.planned ?? 0,
       message,
-      subject: subjects.message(actor, message.name, laneOf(placed.headers)),
+      subject: subjects.message(actor, message.name, laneOf(placed.headers, message)),
       payload: placed.data,
-      headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
+      headers: released(
+        placed,
+        message,
+        `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`,
+        // When a retry is due is no plan of its sender's.
+        isRetry ? placed.headers.number(H.planned) : message.planned,
+      ),
       original: isRetry && isOwn ? sequence : undefined,
+      place: sequence,
+      isReplaceable: !isRetry && placed.headers.get(H.replace) === 'true',
     }
     return { due, message }
   })
 }
 
 /** The headers of a parked copy, without those of its schedule. */
-export function parkedHeaders(placed: Placed, { message, lane }: Later): HeaderEntry[] {
+export function parkedHeaders(placed: Placed, { message, lane, isReplacing }: Later): HeaderEntry[] {
   return [
+    ...(isReplacing ? [[H.replace, 'true'] as const] : []),
     ...keptHeaders(message),
     [H.id, message.id],
     [H.dedupe, `at:${placed.sequence}`],
@@ -94,7 +115,8 @@ function reading<T>(placed: Placed, subjects: Subjects, actor: string, read: () 
 function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
   const subject = placed.headers.get(H.subject)
   const isOwn = subjects.parseMailbox(placed.subject) !== undefined
-  const first = !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
+  const first =
+    !isOwn && subject !== undefined && subjects.parseMailbox(subject)?.actor === actor ? subject : placed.subject
   return readMessage(first === placed.subject ? placed : at(placed, first), subjects, actor)
 }
 
@@ -104,7 +126,7 @@ function at({ stream, sequence, headers, data, storedAt }: Placed, subject: stri
 }
 
 /** The headers under which it enters its lane. */
-function released(placed: Placed, message: Message, key: string): Buffer {
+function released(placed: Placed, message: Message, key: string, planned: number | undefined): Buffer {
   const carried = [H.attempt, H.error, H.history].flatMap((name): HeaderEntry[] => {
     const value = placed.headers.get(name)
     return value === undefined ? [] : [[name, value]]
@@ -118,15 +140,16 @@ function released(placed: Placed, message: Message, key: string): Buffer {
     [H.origin, origin ?? `${placed.stream}:${placed.sequence}`],
     [H.sent, String(message.sentAt)],
   ]
-  if (message.planned !== undefined) headers.push([H.due, String(message.planned)])
+  if (planned !== undefined) headers.push([H.due, String(planned)])
   if (message.expires !== undefined) {
     headers.push([H.ttl, broomTtl(message.expires - Math.max(message.planned ?? 0, placed.storedAt))])
   }
   return encodeHeaders(headers)
 }
 
-function laneOf(headers: HeaderBlock): Lane {
-  const lane = headers.get(H.lane)
+/** As its sender said for a delayed one; a retry goes back to where it came from. */
+function laneOf(headers: HeaderBlock, message: Message): Lane {
+  const lane = headers.get(H.lane) ?? message.lane
   return LANES.find((name) => name === lane) ?? 'normal'
 }
 

@@ -51,7 +51,7 @@ export class Heap<T> {
   }
 
   #up(start: number): void {
-    for (let index = start; index > 0; ) {
+    for (let index = start; index > 0;) {
       const parent = (index - 1) >> 1
       if (this.#at(parent) <= this.#at(index)) return
       this.#swap(parent, index)
@@ -60,7 +60,7 @@ export class Heap<T> {
   }
 
   #down(start: number): void {
-    for (let index = start; ; ) {
+    for (let index = start; ;) {
       const left = 2 * index + 1
       const least = this.#at(left + 1) < this.#at(left) ? left + 1 : left
       if (this.#at(least) >= this.#at(index)) return

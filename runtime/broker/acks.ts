@@ -38,6 +38,13 @@ export class Acks {
   }
 
   #say(delivery: Delivery, payload: Uint8Array, repeatUntil: number, then: () => void): void {
-    this.#replies.request({ subject: delivery.ackSubject, payload, headers: undefined, repeatUntil, onReply: then, onError: then })
+    this.#replies.request({
+      subject: delivery.ackSubject,
+      payload,
+      headers: undefined,
+      repeatUntil,
+      onReply: then,
+      onError: then,
+    })
   }
 }

@@ -31,7 +31,9 @@ export class JetStreamError extends BrokerError {
   readonly errCode: number
 
   constructor(refusal: Refusal, errCode: number, text: string, subject: string) {
-    super(`JETSTREAM_${refusal.toUpperCase()}`, `NATS refused ${subject}: ${text} (${errCode})`, { data: { subject, errCode } })
+    super(`JETSTREAM_${refusal.toUpperCase()}`, `NATS refused ${subject}: ${text} (${errCode})`, {
+      data: { subject, errCode },
+    })
     this.refusal = refusal
     this.errCode = errCode
   }
@@ -78,8 +80,12 @@ export function toJetStreamError(error: ApiError, subject: string): JetStreamErr
 }
 
 function byText(code: number, text: string): Refusal {
-  if (/maximum (messages|bytes)|message size exceeds|per subject/i.test(text)) return /size/i.test(text) ? 'refused' : 'full'
-  if (/no space|store (is )?closed|no leader|temporarily|unavailable|timeout|not current|stalled|in progress/i.test(text)) return 'away'
+  if (/maximum (messages|bytes)|message size exceeds|per subject/i.test(text))
+    return /size/i.test(text) ? 'refused' : 'full'
+  if (
+    /no space|store (is )?closed|no leader|temporarily|unavailable|timeout|not current|stalled|in progress/i.test(text)
+  )
+    return 'away'
   return code === 503 || code === 504 ? 'away' : 'refused'
 }
 
@@ -111,7 +117,10 @@ export class JetStreamApi {
   deleteStream(stream: string): Promise<unknown> {
     return this.call(`STREAM.DELETE.${stream}`)
   }
-  streamInfo(stream: string, options?: { subjects_filter?: string; offset?: number }): Promise<StreamInfo & { ts: string }> {
+  streamInfo(
+    stream: string,
+    options?: { subjects_filter?: string; offset?: number },
+  ): Promise<StreamInfo & { ts: string }> {
     return this.call(`STREAM.INFO.${stream}`, options)
   }
   putConsumer(stream: string, config: Partial<ConsumerConfig> & { name: string }): Promise<ConsumerInfo> {
@@ -135,7 +144,11 @@ export class JetStreamApi {
       return true
     } catch (error) {
       // The server says 10057 for a sequence beyond its first or last message, 10043 for one between them.
-      if (error instanceof JetStreamError && (error.errCode === 10057 || error.errCode === 10043 || error.refusal === 'gone')) return false
+      if (
+        error instanceof JetStreamError &&
+        (error.errCode === 10057 || error.errCode === 10043 || error.refusal === 'gone')
+      )
+        return false
       throw error
     }
   }
@@ -189,12 +202,15 @@ export function readAnswer(reply: Msg, subject: string): unknown {
   const { data } = reply
   if (data.length === 0) {
     const code = reply.headers?.code ?? 0
-    const description = String(code) === NO_RESPONDERS ? 'nobody answers: is JetStream on, and may this user use it?' : 'an empty answer'
+    const description =
+      String(code) === NO_RESPONDERS ? 'nobody answers: is JetStream on, and may this user use it?' : 'an empty answer'
     return { error: { code: code || 500, err_code: code, description } satisfies ApiError }
   }
   try {
     return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString())
   } catch {
-    return { error: { code: 500, err_code: 0, description: `an answer that is no JSON on ${subject}` } satisfies ApiError }
+    return {
+      error: { code: 500, err_code: 0, description: `an answer that is no JSON on ${subject}` } satisfies ApiError,
+    }
   }
 }

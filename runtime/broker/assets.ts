@@ -27,8 +27,14 @@ export interface AssetSettings {
   readonly keepCancelsMs: number
 }
 
-type Stream = Partial<StreamConfig> & { name: string }
-type Consumer = Partial<ConsumerConfig> & { name: string }
+export type Stream = Partial<StreamConfig> & { name: string }
+export type Consumer = Partial<ConsumerConfig> & { name: string }
+
+/** Streams and consumers as they should be. */
+export interface Wanted {
+  readonly streams: readonly Stream[]
+  readonly consumers: readonly { readonly stream: string; readonly wanted: Consumer }[]
+}
 
 /** One place in a mailbox that messages are pulled from. */
 export interface Queue {
@@ -75,14 +81,30 @@ export class Assets {
     const stream = this.#subjects.mailboxStream(spec.name)
     const timer = this.#subjects.timerStream(spec.name)
     await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
-    const lanes = this.#lanes(spec, stream)
-    const later: Queue = { lane: 'later', stream, consumer: 'later' }
-    await Promise.all([
-      ...lanes.map((queue) => this.#ensureConsumer(stream, this.#laneConsumer(spec, queue))),
-      this.#ensureConsumer(stream, this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec))),
-      this.#ensureConsumer(timer, this.#consumer('due', [`${this.#subjects.namespace}.timer.due.${spec.name}.>`], this.leaseMs(spec))),
-    ])
-    return { lanes, later, due: { stream: timer, consumer: 'due' } }
+    await Promise.all(this.#consumers(spec).map((consumer) => this.#ensureConsumer(consumer.stream, consumer.wanted)))
+    return {
+      lanes: this.#lanes(spec, stream),
+      later: { lane: 'later', stream, consumer: 'later' },
+      due: { stream: timer, consumer: 'due' },
+    }
+  }
+
+  /** All that workers of the actor need, for `troupe deploy` to compare with what there is. */
+  wanted(spec: ActorSpec): Wanted {
+    return {
+      streams: [...this.#sharedStreams(), this.#mailboxStream(spec), this.#timerStream(spec)],
+      consumers: this.#consumers(spec),
+    }
+  }
+
+  #consumers(spec: ActorSpec): { stream: string; wanted: Consumer }[] {
+    const stream = this.#subjects.mailboxStream(spec.name)
+    const due = `${this.#subjects.namespace}.timer.due.${spec.name}.>`
+    return [
+      ...this.#lanes(spec, stream).map((queue) => ({ stream, wanted: this.#laneConsumer(spec, queue) })),
+      { stream, wanted: this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec)) },
+      { stream: this.#subjects.timerStream(spec.name), wanted: this.#consumer('due', [due], this.leaseMs(spec)) },
+    ]
   }
 
   /**
@@ -143,7 +165,7 @@ export class Assets {
       max_ack_pending: -1,
       max_waiting: 4096,
       num_replicas: this.settings.replicas,
-    } as Consumer
+    }
   }
 
   #mailboxStream(spec: ActorSpec): Stream {
@@ -157,7 +179,7 @@ export class Assets {
       max_bytes: spec.maxBytes ?? this.settings.maxBytes ?? -1,
       duplicate_window: nanos(this.dedupeWindowMs(spec)),
       allow_direct: true,
-    } as Stream
+    }
   }
 
   #timerStream(spec: ActorSpec): Stream {
@@ -171,28 +193,31 @@ export class Assets {
       allow_rollup_hdrs: true,
       // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
       metadata: { [SALT]: randomToken(12) },
-    } as Stream
+    }
   }
 
   #sharedStreams(): Stream[] {
     const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
-    const limits = (name: string, kind: string, description: string): Stream =>
-      ({
-        ...this.#stream(name, [this.#subjects.wildcard(kind)]),
-        description: `Troupe: ${description}`,
-        retention: 'limits',
-        allow_direct: true,
-      }) as Stream
+    const limits = (name: string, kind: string, description: string): Stream => ({
+      ...this.#stream(name, [this.#subjects.wildcard(kind)]),
+      description: `Troupe: ${description}`,
+      retention: 'limits',
+      allow_direct: true,
+    })
     return [
       { ...limits(deadStream, 'dead', 'dead letters'), max_age: nanos(this.settings.keepDeadMs) },
       { ...limits(resultStream, 'result', 'kept results'), max_msgs_per_subject: 1 },
       { ...limits(cancelStream, 'cancel', 'cancels'), max_age: nanos(this.settings.keepCancelsMs) },
-      { ...limits(markStream, 'mark', 'runs that were begun after a redelivery'), max_msgs_per_subject: 1, max_age: nanos(MARKS_AGE_MS) },
+      {
+        ...limits(markStream, 'mark', 'runs that were begun after a redelivery'),
+        max_msgs_per_subject: 1,
+        max_age: nanos(MARKS_AGE_MS),
+      },
     ]
   }
 
   #stream(name: string, subjects: string[]): Stream {
-    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true } as Stream
+    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true }
   }
 
   async #ensureStream(wanted: Stream): Promise<void> {
@@ -210,7 +235,7 @@ export class Assets {
     const differences = differencesOf(wanted, config)
     const unsafe = differences.filter(({ key, want, have }) => !isSafe(key, want, have))
     if (unsafe.length > 0) throw differs(wanted.name, unsafe)
-    if (differences.length > 0) await this.#api.updateStream({ ...config, ...wanted, metadata: { ...wanted.metadata, ...config.metadata } })
+    if (differences.length > 0) await this.#api.updateStream(updated(config, wanted))
   }
 
   async #checkStream(wanted: Stream): Promise<void> {
@@ -234,17 +259,25 @@ const SALT = 'troupe_salt'
 /** A run that was marked and never ended is forgotten after this: its message is long gone. */
 const MARKS_AGE_MS = 30 * 86_400_000
 
-interface Difference {
+/** What exists, changed to what is wanted; metadata that is there stays. */
+export function updated(existing: StreamConfig, wanted: Stream): Stream {
+  return { ...existing, ...wanted, metadata: { ...wanted.metadata, ...existing.metadata } }
+}
+
+export interface Difference {
   readonly key: string
   readonly want: unknown
   readonly have: unknown
 }
 
-function differencesOf(wanted: Stream, existing: StreamConfig): Difference[] {
+/** Settings that are not as wanted. */
+export function differencesOf(wanted: Stream | Consumer, existing: StreamConfig | ConsumerConfig): Difference[] {
   return Object.entries(wanted)
     .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
     .filter(({ key }) => key !== 'metadata')
-    .filter(({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)))
+    .filter(
+      ({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)),
+    )
 }
 
 /** The server leaves out what is at its default. */
@@ -253,8 +286,9 @@ function isDefault(want: unknown): boolean {
 }
 
 /** Changes that lose nothing: a bound that grows or goes, more subjects, a longer window or age, other texts. */
-function isSafe(key: string, want: unknown, have: unknown): boolean {
-  if (key === 'max_msgs' || key === 'max_bytes') return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
+export function isSafe(key: string, want: unknown, have: unknown): boolean {
+  if (key === 'max_msgs' || key === 'max_bytes')
+    return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
   if (key === 'max_age') return want === 0 || (have !== 0 && Number(want) >= Number(have))
   if (key === 'subjects') return (have as string[]).every((subject) => (want as string[]).includes(subject))
   if (key === 'duplicate_window') return Number(want) >= Number(have)
@@ -262,7 +296,9 @@ function isSafe(key: string, want: unknown, have: unknown): boolean {
 }
 
 function differs(stream: string, differences: readonly Difference[]): BrokerError {
-  const list = differences.map(({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`)
+  const list = differences.map(
+    ({ key, want, have }) => `${key} is ${JSON.stringify(have)}, expected ${JSON.stringify(want)}`,
+  )
   const text =
     `stream ${stream} exists with other settings: ${list.join('; ')}. Give the actor's definition (or troupe.config) the ` +
     `settings that exist, or change the stream with "nats stream edit ${stream}": narrowing it could lose messages.`

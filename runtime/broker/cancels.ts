@@ -48,8 +48,9 @@ export class Cancels {
   find(message: Message): Cancel | undefined {
     if (this.#byId.size === 0 && this.#filters.length === 0) return undefined
     const byId = this.#byId.get(message.id)
-    const found = byId ?? this.#filters.find((cancel) => matches(cancel, message))
-    return found !== undefined && message.sentAt <= found.at ? found : undefined
+    if (byId !== undefined && message.sentAt <= byId.at) return byId
+    // The time is part of the question: an older cancel, from before the message, must not hide a newer one.
+    return this.#filters.find((cancel) => message.sentAt <= cancel.at && matches(cancel, message))
   }
 
   /** Forgets what the stream has forgotten too. */
@@ -80,7 +81,10 @@ export async function followCancels(
   onCancel: (actor: string, cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
   const { connection, subjects } = broker
-  const js = jetstream(connection.raw, connection.settings.domain === undefined ? {} : { domain: connection.settings.domain })
+  const js = jetstream(
+    connection.raw,
+    connection.settings.domain === undefined ? {} : { domain: connection.settings.domain },
+  )
   const filters = actors.map((actor) => subjects.cancel(actor))
   const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: filters })
   const prefix = subjects.cancel('')
@@ -97,7 +101,12 @@ export async function followCancels(
     consumer
       .consume({
         callback: (msg) => {
-          const cancel = readCancel(msg.data, msg.time.getTime(), () => msg.headers?.get(H.reply), (reply) => subjects.isReply(reply))
+          const cancel = readCancel(
+            msg.data,
+            msg.time.getTime(),
+            () => msg.headers?.get(H.reply),
+            (reply) => subjects.isReply(reply),
+          )
           if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
           if (--left === 0) end()
         },
@@ -113,11 +122,19 @@ export async function followCancels(
 }
 
 function notRead(stream: string): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected to read stream ${stream} to its end before starting, but it took too long`)
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected to read stream ${stream} to its end before starting, but it took too long`,
+  )
 }
 
 /** `replyOf` reads the headers, which throws for names that no client writes. */
-function readCancel(data: Uint8Array, at: number, replyOf: () => string | undefined, isReply: (subject: string) => boolean): Cancel | undefined {
+function readCancel(
+  data: Uint8Array,
+  at: number,
+  replyOf: () => string | undefined,
+  isReply: (subject: string) => boolean,
+): Cancel | undefined {
   try {
     const request: unknown = JSON.parse(Buffer.from(data).toString())
     if (typeof request !== 'object' || request === null) return undefined
@@ -128,7 +145,9 @@ function readCancel(data: Uint8Array, at: number, replyOf: () => string | undefi
       ...(typeof id === 'string' ? { id } : {}),
       ...(typeof message === 'string' ? { message } : {}),
       ...(typeof root === 'string' ? { root } : {}),
-      ...(typeof pair?.name === 'string' && typeof pair.value === 'string' ? { header: { name: pair.name, value: pair.value } } : {}),
+      ...(typeof pair?.name === 'string' && typeof pair.value === 'string'
+        ? { header: { name: pair.name, value: pair.value } }
+        : {}),
       ...(typeof reason === 'string' ? { reason: reason.slice(0, 512) } : {}),
       at,
       reply: reply !== undefined && isReply(reply) ? reply : undefined,
@@ -137,4 +156,3 @@ function readCancel(data: Uint8Array, at: number, replyOf: () => string | undefi
     return undefined
   }
 }
-

@@ -227,13 +227,16 @@ function listen<L>(listeners: Set<L>, listener: L): () => void {
 
 /** Negative, zero or positive; only the numbers count, so that a pre-release of a version is that version. */
 export function compareVersions(a: string, b: string): number {
-  const numbers = (version: string): number[] => (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
-  const [left, right] = [numbers(a), numbers(b)]
+  const [left, right] = [versionNumbers(a), versionNumbers(b)]
   for (let part = 0; part < 3; part++) {
     const difference = (left[part] ?? 0) - (right[part] ?? 0)
     if (difference !== 0) return difference
   }
   return 0
+}
+
+function versionNumbers(version: string): number[] {
+  return (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
 }
 
 async function dialOptions(settings: NatsSettings): Promise<ConnectionOptions> {
@@ -302,7 +305,10 @@ function dialError(cause: Error, settings: NatsSettings): Error {
     return new BrokerError('FORBIDDEN', text, { cause })
   }
   const text = `expected a NATS server at ${where}, but none could be reached (${cause.message}). Start it, correct nats.servers, or leave it out and Troupe starts its own.`
-  return new UnavailableError('DISCONNECTED', text, { cause, data: { servers: settings.servers.map(withoutCredentials) } })
+  return new UnavailableError('DISCONNECTED', text, {
+    cause,
+    data: { servers: settings.servers.map(withoutCredentials) },
+  })
 }
 
 function withoutCredentials(server: string): string {

@@ -22,7 +22,8 @@ export interface Placed {
 
 export class Delivery implements Placed {
   readonly #msg: Msg
-  readonly #dots: AckDots
+  /** Length of the ack subject up to the delivery count. */
+  readonly #prefixLength: number
   #headers: HeaderBlock | undefined
   readonly subject: string
   /** The subject that acks it. */
@@ -33,23 +34,32 @@ export class Delivery implements Placed {
   readonly count: number
   /** Its place among the consumer's deliveries. */
   readonly consumerSequence: number
+  /** Messages that wait behind it for the same consumer. */
+  readonly pending: number
   /** When it was stored, epoch ms by the server's clock. */
   readonly storedAt: number
+  /** Whether more waits behind it for the same consumer. */
+  readonly hasMore: boolean
   /** Monotonic ms since when the lease surely counts. */
   readonly leasedAt: number
 
   constructor(msg: Msg, leasedAt: number) {
     const ackSubject = msg.reply ?? ''
-    const dots = findDots(ackSubject)
+    const first = findDots(ackSubject)
+    const field = (number: number): number =>
+      digits(ackSubject, (places[first + number] ?? 0) + 1, places[first + number + 1] ?? 0)
     this.#msg = msg
-    this.#dots = dots
+    this.#prefixLength = places[first] ?? 0
     this.subject = msg.subject
     this.ackSubject = ackSubject
-    this.count = digits(ackSubject, dots.count + 1, dots.sequence)
-    this.sequence = digits(ackSubject, dots.sequence + 1, dots.consumerSequence)
-    this.consumerSequence = digits(ackSubject, dots.consumerSequence + 1, dots.time)
-    // Nanoseconds are beyond what a number holds: the last six digits go first.
-    this.storedAt = digits(ackSubject, dots.time + 1, dots.pending - 6)
+    this.count = field(0)
+    this.sequence = field(1)
+    this.consumerSequence = field(2)
+    this.pending = field(4)
+    // Nanoseconds are beyond what a number holds: the last six digits are left out.
+    this.storedAt = digits(ackSubject, (places[first + 3] ?? 0) + 1, (places[first + 4] ?? 0) - 6)
+    // A number without leading zeros: its first digit says whether it is none.
+    this.hasMore = ackSubject.charCodeAt((places[first + 4] ?? 0) + 1) !== ZERO
     this.leasedAt = leasedAt
   }
 
@@ -61,12 +71,7 @@ export class Delivery implements Placed {
 
   /** The ack subject up to the delivery count: one for all deliveries of a consumer. */
   get ackPrefix(): string {
-    return this.ackSubject.slice(0, this.#dots.count)
-  }
-
-  /** Messages that wait behind it for the same consumer. */
-  get pending(): number {
-    return Number(this.ackSubject.slice(this.#dots.pending + 1).split('.', 1)[0])
+    return this.ackSubject.slice(0, this.#prefixLength)
   }
 
   /** `<stream>:<sequence>`: what copies name as their origin. */
@@ -97,28 +102,21 @@ export class Delivery implements Placed {
   }
 }
 
-/** Where the dots before the fields of an ack subject stand. */
-interface AckDots {
-  readonly count: number
-  readonly sequence: number
-  readonly consumerSequence: number
-  readonly time: number
-  readonly pending: number
-}
-
 const DOT = 46
 const ZERO = 48
 const places = new Int32Array(16)
 
-/** Four tokens come before the count; in the longer form, of 11 tokens or more, six do. */
-function findDots(ackSubject: string): AckDots {
+/**
+ * Notes in `places` where the dots of an ack subject stand; returns the one before the count. Four tokens come before it; in
+ * the longer form, of 11 tokens or more, six do.
+ */
+function findDots(ackSubject: string): number {
   let found = 0
   for (let at = 0; at < ackSubject.length && found < places.length; at++) {
     if (ackSubject.charCodeAt(at) === DOT) places[found++] = at
   }
-  const first = found >= 10 ? 5 : 3
-  const place = (field: number): number => places[first + field] ?? 0
-  return { count: place(0), sequence: place(1), consumerSequence: place(2), time: place(3), pending: place(4) }
+  if (found < places.length) places[found] = ackSubject.length
+  return found >= 10 ? 5 : 3
 }
 
 function digits(text: string, from: number, to: number): number {

@@ -17,6 +17,8 @@ export const H = {
   reply: 'Troupe-Reply',
   keep: 'Troupe-Keep',
   due: 'Troupe-Due',
+  /** On a parked retry: the due time of the message itself. */
+  planned: 'Troupe-Planned',
   lane: 'Troupe-Lane',
   replace: 'Troupe-Replace',
   expires: 'Troupe-Expires',
@@ -54,7 +56,10 @@ const START = 'NATS/1.0\r\n'
 /** Throws `PayloadError` `INVALID_HEADER` for a name or value that would end its line or that NATS can't carry. */
 export function checkHeader(name: string, value: unknown): HeaderEntry {
   if (!NAME.test(name)) {
-    throw new PayloadError('INVALID_HEADER', `expected a header's name to be letters, digits and "-", got: ${describe(name)}`)
+    throw new PayloadError(
+      'INVALID_HEADER',
+      `expected a header's name to be letters, digits and "-", got: ${describe(name)}`,
+    )
   }
   if (typeof value !== 'string' || /[\r\n\0]/.test(value)) {
     throw new PayloadError('INVALID_HEADER', `expected header ${name} to be text on one line, got: ${describe(value)}`)
@@ -93,34 +98,37 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 /** A received block of headers, read when asked. */
 export class HeaderBlock {
-  readonly #entries: readonly HeaderEntry[]
+  /** Undefined: not read yet. */
+  #entries: readonly HeaderEntry[] | undefined
+  readonly #text: string
 
-  constructor(entries: readonly HeaderEntry[]) {
+  constructor(entries: readonly HeaderEntry[] | undefined, text = '') {
     this.#entries = entries
+    this.#text = text
   }
 
   static readonly none = new HeaderBlock([])
 
-  /** Reads the bytes of a block; lines that are no headers are left out, never an error: a worker must not fail on them. */
+  /** Takes the bytes of a block. Lines that are no headers are left out, never an error: a worker must not fail on them. */
   static decode(bytes: Uint8Array, length = bytes.length): HeaderBlock {
-    const text = asBuffer(bytes).toString('utf8', 0, length)
-    const entries: HeaderEntry[] = []
-    let at = text.indexOf('\r\n') + 2
-    while (at > 1 && at < text.length) {
-      const end = text.indexOf('\r\n', at)
-      if (end <= at) break
-      const colon = text.indexOf(':', at)
-      if (colon > at && colon < end) entries.push([text.slice(at, colon), text.slice(colon + 1, end).trim()])
-      at = end + 2
-    }
-    return new HeaderBlock(entries)
+    return new HeaderBlock(undefined, asBuffer(bytes).toString('utf8', 0, length))
+  }
+
+  /** The value of the one header that a plain message has, where there is no other. Spares the list. */
+  get onlyDedupe(): string | undefined {
+    const text = this.#text
+    return text.startsWith(PLAIN) && text.indexOf('\r\n', PLAIN.length) === text.length - 4
+      ? text.slice(PLAIN.length, -4)
+      : undefined
   }
 
   get(name: string): string | undefined {
-    for (const entry of this.#entries) if (entry[0] === name) return entry[1]
-    if (this.#entries.length === 0) return undefined
+    const entries = this.entries()
+    for (const entry of entries) if (entry[0] === name) return entry[1]
+    if (entries.length === 0) return undefined
     const lower = name.toLowerCase()
-    for (const entry of this.#entries) if (entry[0].length === lower.length && entry[0].toLowerCase() === lower) return entry[1]
+    for (const entry of entries)
+      if (entry[0].length === lower.length && entry[0].toLowerCase() === lower) return entry[1]
     return undefined
   }
 
@@ -131,13 +139,28 @@ export class HeaderBlock {
   }
 
   entries(): readonly HeaderEntry[] {
-    return this.#entries
+    return (this.#entries ??= parse(this.#text))
   }
 
   /** As a plain object for handlers; the last of several values wins. Made without a prototype: a name may be `__proto__`. */
   toObject(): Record<string, string> {
     const object: Record<string, string> = Object.create(null)
-    for (const [name, value] of this.#entries) object[name] = value
+    for (const [name, value] of this.entries()) object[name] = value
     return object
   }
+}
+
+const PLAIN = `${START}${H.dedupe}: `
+
+function parse(text: string): HeaderEntry[] {
+  const entries: HeaderEntry[] = []
+  let at = text.indexOf('\r\n') + 2
+  while (at > 1 && at < text.length) {
+    const end = text.indexOf('\r\n', at)
+    if (end <= at) break
+    const colon = text.indexOf(':', at)
+    if (colon > at && colon < end) entries.push([text.slice(at, colon), text.slice(colon + 1, end).trim()])
+    at = end + 2
+  }
+  return entries
 }

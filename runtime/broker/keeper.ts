@@ -50,7 +50,9 @@ export class Keeper {
   /** A table of leases that this thread writes and the keeper extends. */
   leases(leaseMs: number, capacity: number): { leases: Leases; drop: () => void } {
     const table = this.#tables++
-    const leases = new Leases(leaseMs, capacity, (number, prefix) => this.#tell({ kind: 'prefix', table, number, prefix }))
+    const leases = new Leases(leaseMs, capacity, (number, prefix) =>
+      this.#tell({ kind: 'prefix', table, number, prefix }),
+    )
     this.#tell({ kind: 'table', table, memory: leases.memory, leaseMs })
     return { leases, drop: () => this.#tell({ kind: 'drop', table }) }
   }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { clockOffset, systemClock } from '../time/clock.ts'
 import { Connection } from './connection.ts'
 import type { KeeperData, KeeperMessage } from './keeper.ts'
-import { ROW } from './leases.ts'
+import { ROW, SAFE_SHARE } from './leases.ts'
 import { Replies } from './replies.ts'
 
 interface Table {
@@ -28,7 +28,11 @@ let timer: NodeJS.Timeout | undefined
 parentPort?.on('message', (message: KeeperMessage) => {
   switch (message.kind) {
     case 'table':
-      tables.set(message.table, { rows: new Float64Array(message.memory), leaseMs: message.leaseMs, prefixes: new Map() })
+      tables.set(message.table, {
+        rows: new Float64Array(message.memory),
+        leaseMs: message.leaseMs,
+        prefixes: new Map(),
+      })
       return schedule()
     case 'prefix':
       return void tables.get(message.table)?.prefixes.set(message.number, message.prefix)
@@ -45,9 +49,12 @@ parentPort?.postMessage('ready')
 function schedule(): void {
   clearInterval(timer)
   const shortest = Math.min(...[...tables.values()].map((table) => table.leaseMs))
-  timer = setInterval(() => {
-    for (const table of tables.values()) extend(table)
-  }, shortest / HEARTBEATS_PER_LEASE / 2)
+  timer = setInterval(
+    () => {
+      for (const table of tables.values()) extend(table)
+    },
+    shortest / HEARTBEATS_PER_LEASE / 2,
+  )
 }
 
 function extend(table: Table): void {
@@ -56,6 +63,7 @@ function extend(table: Table): void {
   for (let row = 0; row < table.rows.length; row += ROW.size) {
     const at = (field: number): number => table.rows[row + field] ?? 0
     if (at(ROW.sequence) === 0 || now > at(ROW.keepUntil) || now - at(ROW.confirmedAt) < due) continue
+    if (now - at(ROW.confirmedAt) >= table.leaseMs * SAFE_SHARE) continue
     heartbeat(table, row, now)
   }
 }
@@ -72,8 +80,11 @@ function heartbeat({ rows, leaseMs, prefixes }: Table, row: number, sentAt: numb
     payload: WORKING,
     repeatUntil: systemClock.monotonic() + leaseMs / HEARTBEATS_PER_LEASE,
     onReply: (reply) => {
-      // 503: nobody took it. Another delivery may have the row by now.
-      if (!reply.headers?.hasError && rows[row + ROW.sequence] === sequence) rows[row + ROW.confirmedAt] = sentAt
+      // 503: nobody took it. Another delivery may have the row by now. And the server confirms a heartbeat to whoever sends
+      // it, also when the lease has lapsed and the message is another's: it counts only while the last one surely holds.
+      if (reply.headers?.hasError || at(ROW.sequence) !== sequence) return
+      if (systemClock.monotonic() + toReader - at(ROW.confirmedAt) < leaseMs * SAFE_SHARE)
+        rows[row + ROW.confirmedAt] = sentAt
     },
     onError: () => {
       // The next look sends the next one; if none is confirmed in time the reader aborts the run.

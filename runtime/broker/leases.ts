@@ -12,16 +12,25 @@
  * 1. A row is filled before its handler starts and cleared when its ack is sent: the keeper never extends what no longer
  *    runs. (It may read a row that changes under it; then one heartbeat extends another message of ours by one lease.)
  * 2. `confirmedAt` is the time at which a heartbeat that was confirmed was *sent*: so the lease holds until then + lease.
- * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted.
+ * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted. It stays
+ *    so: a heartbeat that is confirmed later extends the lease of whoever has the message by then.
  * 4. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
  */
 import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
 
-export const ROW = { sequence: 0, consumerSequence: 1, count: 2, keepUntil: 3, confirmedAt: 4, subject: 5, size: 6 } as const
+export const ROW = {
+  sequence: 0,
+  consumerSequence: 1,
+  count: 2,
+  keepUntil: 3,
+  confirmedAt: 4,
+  subject: 5,
+  size: 6,
+} as const
 
 /** Share of a lease after which an unconfirmed one is taken as lost. */
-const SAFE_SHARE = 0.8
+export const SAFE_SHARE = 0.8
 
 export class Leases {
   readonly memory: SharedArrayBuffer

@@ -105,7 +105,12 @@ export class Publisher {
 
 /** The ack, the server's refusal, or undefined for an answer that is neither: not from this stream. */
 function readAck(reply: Msg, stream: string, subject: string): Published | JetStreamError | undefined {
-  const answer = readAnswer(reply, subject) as { stream?: unknown; seq?: unknown; duplicate?: unknown; error?: { code: number; err_code?: number } }
+  const answer = readAnswer(reply, subject) as {
+    stream?: unknown
+    seq?: unknown
+    duplicate?: unknown
+    error?: { code: number; err_code?: number }
+  }
   if (typeof answer !== 'object' || answer === null) return undefined
   if (answer.error) return answer.error.err_code === 0 ? undefined : toJetStreamError(answer.error, subject)
   if (answer.stream !== stream || typeof answer.seq !== 'number') return undefined

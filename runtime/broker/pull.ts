@@ -57,6 +57,8 @@ export class Pull {
   #pausedUntil = 0
   #nextPull = 0
   #stopped = false
+  /** Ends when nothing more can arrive of what was recalled last. */
+  #drained: Promise<void> = Promise.resolve()
   readonly #unlisten: () => void
   readonly #watch: NodeJS.Timeout
 
@@ -101,7 +103,7 @@ export class Pull {
     this.#sweeping = false
     const old = this.#subscription
     this.#subscription = undefined
-    if (old !== undefined && !old.isClosed()) old.drain().catch(() => {})
+    if (old !== undefined && !old.isClosed()) this.#drained = old.drain().catch(() => {})
   }
 
   /** Recalls and resolves when nothing more can arrive. */
@@ -109,9 +111,8 @@ export class Pull {
     this.#stopped = true
     clearInterval(this.#watch)
     this.#unlisten()
-    const old = this.#subscription
     this.recall()
-    if (old !== undefined && this.#connection.connected) await old.drain().catch(() => {})
+    if (this.#connection.connected) await this.#drained
   }
 
   #send(batch: number, options: Record<string, unknown>): void {
@@ -149,7 +150,8 @@ export class Pull {
     if (code === 100) return
     if (this.#sweeping) return code === 404 || code === 408 ? this.#endSweep() : this.#trouble(code, reason)
     if (code === 404 || code === 408) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
-    if (code === 409 && /exceeded|max ?waiting|batch completed/i.test(reason)) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
+    if (code === 409 && /exceeded|max ?waiting|batch completed/i.test(reason))
+      return this.#leftOver(headers?.get('Nats-Pending-Messages'))
     this.#trouble(code, reason)
   }
 

@@ -69,7 +69,10 @@ export class Replies {
     this.#timeoutMs = timeoutMs
     this.#prefix = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(22)}.`
     connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
-    const unlisten = [connection.onConnected(() => this.#repeatAll()), connection.onProblem((problem) => this.#refuse(problem))]
+    const unlisten = [
+      connection.onConnected(() => this.#repeatAll()),
+      connection.onProblem((problem) => this.#refuse(problem)),
+    ]
     this.#unlisten = () => unlisten.forEach((stop) => stop())
     this.#sweepMs = Math.min(250, timeoutMs / 4)
     this.#sweeper = setInterval(() => this.#sweep(), this.#sweepMs)
@@ -99,7 +102,14 @@ export class Replies {
   ask(subject: string, payload: Uint8Array | undefined, options: AskOptions = {}): Promise<Msg> {
     const repeatUntil = systemClock.monotonic() + (options.patienceMs ?? this.#timeoutMs)
     return new Promise((resolve, reject) => {
-      this.request({ subject, payload, headers: options.headers, repeatUntil, onReply: (msg) => resolve(msg), onError: reject })
+      this.request({
+        subject,
+        payload,
+        headers: options.headers,
+        repeatUntil,
+        onReply: (msg) => resolve(msg),
+        onError: reject,
+      })
     })
   }
 
@@ -140,7 +150,8 @@ export class Replies {
   /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
   #repeat(token: number, pending: Pending, now: number): void {
     this.#pending.delete(token)
-    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil) return pending.request.onError(timeoutError(pending.request.subject))
+    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil)
+      return pending.request.onError(timeoutError(pending.request.subject))
     this.#pending.set(token, pending)
     this.#publish(token, pending)
   }
@@ -195,9 +206,13 @@ export interface AskOptions {
 }
 
 function timeoutError(subject: string): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`, {
-    data: { subject },
-  })
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected an answer from NATS on ${subject}, but none came in time. Is the server reachable?`,
+    {
+      data: { subject },
+    },
+  )
 }
 
 function mayNotListen(subject: string, cause: Error): BrokerError {

@@ -16,6 +16,8 @@ export class ServerClock {
   /** Server's epoch ms minus our monotonic ms, at most. */
   #offset: number | undefined
   #timer: NodeJS.Timeout | undefined
+  /** How far this clock is ahead of the server's: 0, but where a test moves its time (testing/movedClock.ts). */
+  skewMs = 0
 
   constructor(api: JetStreamApi, stream: () => string) {
     this.#api = api
@@ -24,7 +26,7 @@ export class ServerClock {
 
   /** Epoch ms, with fractions. Before the first answer: our own clock. */
   now(): number {
-    return this.#offset === undefined ? systemClock.now() : systemClock.monotonic() + this.#offset
+    return (this.#offset === undefined ? systemClock.now() : systemClock.monotonic() + this.#offset) + this.skewMs
   }
 
   get isKnown(): boolean {

@@ -16,7 +16,12 @@ export interface LiveService {
 const VERSION = '0.1.0'
 const QUEUE = 'workers'
 
-export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, about: { system: string }): Promise<LiveService> {
+export async function serveActor(
+  broker: Broker,
+  spec: ActorSpec,
+  live: Live,
+  about: { system: string },
+): Promise<LiveService> {
   const { connection, subjects } = broker
   // The services package is built against a copy of the core of its own: the same connection, other types.
   const service = await new Svcm(connection.raw as never).add({
@@ -36,7 +41,11 @@ export async function serveActor(broker: Broker, spec: ActorSpec, live: Live, ab
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
+<<<<<<< ours
   // Who starts a system counts on it: what is broadcast after that is heard.
+=======
+  // Who calls right after the start must find us.
+>>>>>>> theirs
   await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
@@ -59,7 +68,12 @@ function hear({ subjects }: Broker, live: Live, msg: Msg): void {
   if (msg.subject.startsWith(prefix)) void live.run(msg.subject.slice(prefix.length), headersOf(msg), msg.data)
 }
 
-async function stop(service: { stop(): Promise<unknown> }, broadcasts: Subscription, live: Live, withinMs: number): Promise<void> {
+async function stop(
+  service: { stop(): Promise<unknown> },
+  broadcasts: Subscription,
+  live: Live,
+  withinMs: number,
+): Promise<void> {
   if (!broadcasts.isClosed()) await broadcasts.drain().catch(() => {})
   // Endpoints are drained by the library; what runs still answers before the connection closes.
   const stopped = service.stop().catch(() => {})

@@ -233,4 +233,5 @@ export class Subjects {
 }
 
 const TAIL = 'tail'
+// oxlint-disable-next-line no-control-regex -- control characters are exactly what must not stand in a subject
 const REPLY_REST = /^[^\s.*>\u0000-\u001F\u007F]+(\.[^\s.*>\u0000-\u001F\u007F]+)+$/

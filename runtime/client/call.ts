@@ -12,15 +12,24 @@ interface Target {
   readonly message: string
 }
 
-export async function liveCall(broker: Broker, target: Target, body: Uint8Array, headers: readonly HeaderEntry[], timeoutMs: number): Promise<unknown> {
+export async function liveCall(
+  broker: Broker,
+  target: Target,
+  body: Uint8Array,
+  headers: readonly HeaderEntry[],
+  timeoutMs: number,
+): Promise<unknown> {
   const { connection, subjects } = broker
   const block = encodeHeaders(headers)
   const options = { timeout: Math.max(1, timeoutMs), headers: { encode: () => block } as unknown as MsgHdrs }
-  const reply = await connection.raw.request(subjects.call(target.actor, target.message), body, options).catch((thrown: unknown) => {
-    throw callError(target, toError(thrown), timeoutMs)
-  })
+  const reply = await connection.raw
+    .request(subjects.call(target.actor, target.message), body, options)
+    .catch((thrown: unknown) => {
+      throw callError(target, toError(thrown), timeoutMs)
+    })
   const code = reply.headers?.get('Nats-Service-Error-Code')
-  if (code !== undefined && code !== '') throw serviceError(target, Number(code), reply.headers?.get('Nats-Service-Error') ?? '', reply.data)
+  if (code !== undefined && code !== '')
+    throw serviceError(target, Number(code), reply.headers?.get('Nats-Service-Error') ?? '', reply.data)
   return decode(reply.headers?.get(H.contentType), reply.data)
 }
 
@@ -31,25 +40,34 @@ function callError({ actor, message }: Target, cause: Error, timeoutMs: number):
     return new ActorError('NO_LIVE_WORKER', text, { cause, data: { actor, message } })
   }
   if (/timeout/i.test(`${cause.name} ${cause.message}`)) {
-    return new UnavailableError('TIMEOUT', `expected ${what} to answer within ${timeoutMs} ms, but it did not. It may still run.`, { cause })
+    return new UnavailableError(
+      'TIMEOUT',
+      `expected ${what} to answer within ${timeoutMs} ms, but it did not. It may still run.`,
+      { cause },
+    )
   }
   if (/permission/i.test(`${cause.name} ${cause.message}`)) {
     const text = `expected NATS to let us call ${what}, but this user may not (${cause.message}). Ask the operator for publish rights on it.`
     return new BrokerError('FORBIDDEN', text, { cause, data: { actor, message } })
   }
-  return new UnavailableError('DISCONNECTED', `expected to reach ${what}, but the request failed: ${cause.message}`, { cause })
+  return new UnavailableError('DISCONNECTED', `expected to reach ${what}, but the request failed: ${cause.message}`, {
+    cause,
+  })
 }
 
 function serviceError({ actor, message }: Target, code: number, description: string, body: Uint8Array): Error {
   const text = `${actor}.${message} answered with an error (${code}): ${description}`
-  if (code === LIVE_CODES.busy || code === LIVE_CODES.stopping) return new UnavailableError('BUSY', text, { data: { code } })
+  if (code === LIVE_CODES.busy || code === LIVE_CODES.stopping)
+    return new UnavailableError('BUSY', text, { data: { code } })
   return new OutcomeError('DEAD', text, failureIn(body) ?? { name: 'Error', message: description }, { data: { code } })
 }
 
 function failureIn(body: Uint8Array): { name: string; message: string } | undefined {
   try {
     const value = JSON.parse(Buffer.from(body).toString()) as { name?: unknown; message?: unknown } | null
-    return typeof value?.message === 'string' ? { ...value, name: String(value.name), message: value.message } : undefined
+    return typeof value?.message === 'string'
+      ? { ...value, name: String(value.name), message: value.message }
+      : undefined
   } catch {
     return undefined
   }

@@ -14,9 +14,8 @@ import { decode } from '../codec/codec.ts'
 import { ActorError, type Failure } from '../errors.ts'
 import { keptHeaders, readHistory, type DeadDetail, type PastAttempt } from '../flow/copies.ts'
 import { unreadableMessage } from '../message.ts'
-import type { DeadReason } from '../outcome.ts'
-import { parseInstant, parseDuration, type Duration } from '../time/duration.ts'
 import { systemClock } from '../time/clock.ts'
+import { parseInstant, parseDuration, type Duration } from '../time/duration.ts'
 import { explainRefusal } from './refusals.ts'
 
 export interface DeadLetter {
@@ -25,7 +24,8 @@ export interface DeadLetter {
   readonly message: string
   /** Its place among the dead letters: names exactly this one, where the same id died more than once. */
   readonly sequence: number
-  readonly reason: DeadReason | string
+  /** A `DeadReason`, or one of a newer version. */
+  readonly reason: string
   readonly failure: Failure
   readonly stack: string | undefined
   /** Number of the attempt that was its last. */
@@ -78,7 +78,9 @@ export class DeadLetters {
     let left = options.limit ?? Infinity
     let from = filter.sequence ?? 1
     while (left > 0) {
-      const stored = await api.readMessage(subjects.deadStream, { next_by_subj: this.#subjectOf(filter), seq: from }).catch(noStream)
+      const stored = await api
+        .readMessage(subjects.deadStream, { next_by_subj: this.#subjectOf(filter), seq: from })
+        .catch(noStream)
       if (stored === undefined) return
       from = stored.sequence + 1
       if (subjects.isDeadTail(stored.subject)) continue
@@ -95,7 +97,10 @@ export class DeadLetters {
     let newest: DeadLetter | undefined
     for await (const letter of this.list({ ...filter, id })) newest = letter
     if (newest !== undefined) return newest
-    throw new ActorError('NO_DEAD_LETTER', `expected a dead letter with the id ${JSON.stringify(id)}, but there is none. "troupe dead ls" lists them.`)
+    throw new ActorError(
+      'NO_DEAD_LETTER',
+      `expected a dead letter with the id ${JSON.stringify(id)}, but there is none. "troupe dead ls" lists them.`,
+    )
   }
 
   /** Puts them back into their mailboxes, as attempt 1 with their history, and deletes them here. Returns those. */
@@ -111,7 +116,11 @@ export class DeadLetters {
     return this.#each(filter, options, (letter) => this.#remove(letter))
   }
 
-  async #each(filter: DeadFilter, { dryRun, limit }: DeadOptions, act: (letter: DeadLetter) => Promise<void>): Promise<DeadLetter[]> {
+  async #each(
+    filter: DeadFilter,
+    { dryRun, limit }: DeadOptions,
+    act: (letter: DeadLetter) => Promise<void>,
+  ): Promise<DeadLetter[]> {
     const letters: DeadLetter[] = []
     for await (const letter of this.list(filter, limit === undefined ? {} : { limit })) letters.push(letter)
     if (dryRun !== true) for (const letter of letters) await act(letter)
@@ -136,7 +145,14 @@ export class DeadLetters {
     const subject = address === undefined ? subjects.message(letter.actor, letter.message) : letter.subject
     const stream = subjects.mailboxStream(letter.actor)
     try {
-      await publisher.publish({ subject, payload: letter.body, headers: encodeHeaders(headers), stream, repeatMs: 30_000, awayMs: 5_000 })
+      await publisher.publish({
+        subject,
+        payload: letter.body,
+        headers: encodeHeaders(headers),
+        stream,
+        repeatMs: 30_000,
+        awayMs: 5_000,
+      })
     } catch (error) {
       throw await explainRefusal(this.#broker, letter, error)
     }
@@ -152,7 +168,8 @@ export class DeadLetters {
   #subjectOf({ actor, message, id }: DeadFilter): string {
     const { subjects } = this.#broker
     if (actor !== undefined && message !== undefined && id !== undefined) return subjects.dead(actor, message, id)
-    if (actor !== undefined && message !== undefined) return `${subjects.wildcard('dead', actor).slice(0, -1)}${encodeToken(message)}.>`
+    if (actor !== undefined && message !== undefined)
+      return `${subjects.wildcard('dead', actor).slice(0, -1)}${encodeToken(message)}.>`
     return subjects.wildcard('dead', actor)
   }
 
@@ -169,7 +186,10 @@ export class DeadLetters {
       id: headers.get(H.id) ?? address.id,
       sequence: stored.sequence,
       reason: headers.get(H.reason) ?? 'failed',
-      failure: detail?.failure ?? { name: line.split(':', 1)[0] ?? 'Error', message: line.slice(line.indexOf(':') + 1).trim() },
+      failure: detail?.failure ?? {
+        name: line.split(':', 1)[0] ?? 'Error',
+        message: line.slice(line.indexOf(':') + 1).trim(),
+      },
       stack: detail?.stack,
       attempts: headers.number(H.attempt) ?? 1,
       history: detail?.history ?? readHistory(headers.get(H.history)),

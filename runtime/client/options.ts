@@ -52,6 +52,9 @@ export function checkOptions(options: SendOptions): void {
   if (lane !== undefined && !LANES.includes(lane)) throw invalid('lane', LANES.join(', '), lane)
   if (format !== undefined && !Object.hasOwn(CONTENT_TYPES, format)) throw invalid('format', 'json or msgpack', format)
   if (delay !== undefined && at !== undefined) throw invalid('delay', 'absent where "at" is given', delay)
+  if (options.replace && delay === undefined && at === undefined) {
+    throw invalid('replace', 'given together with "delay" or "at"', true)
+  }
 }
 
 /** Epoch ms at which it is to be sent, or undefined for now. */
@@ -89,7 +92,10 @@ export function optionHeaders(options: SendOptions, from: () => number): HeaderE
 
 function ownHeader(name: string, value: string): HeaderEntry {
   if (/^(nats|troupe)-/i.test(name)) {
-    throw new PayloadError('INVALID_HEADER', `expected a header of your own, got: ${describe(name)}. Names that begin with Nats- or Troupe- are set by options.`)
+    throw new PayloadError(
+      'INVALID_HEADER',
+      `expected a header of your own, got: ${describe(name)}. Names that begin with Nats- or Troupe- are set by options.`,
+    )
   }
   return checkHeader(name, value)
 }
@@ -99,5 +105,7 @@ function moment(value: Duration | Date, name: string, from: () => number): numbe
 }
 
 function invalid(name: string, expected: string, got: unknown, hint = ''): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected option ${name} to be ${expected}, got: ${describe(got)}${hint}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected option ${name} to be ${expected}, got: ${describe(got)}${hint}`, {
+    data: { name },
+  })
 }

@@ -26,7 +26,11 @@ export async function explainRefusal(broker: Broker, target: Target, thrown: unk
     }
     case 'refused':
       return /size/i.test(cause.message)
-        ? new PayloadError('TOO_LARGE', `the mailbox of ${target.actor} refuses a message of that size: ${cause.message}`, { cause, data })
+        ? new PayloadError(
+            'TOO_LARGE',
+            `the mailbox of ${target.actor} refuses a message of that size: ${cause.message}`,
+            { cause, data },
+          )
         : cause
     case 'conflict':
     case 'differs':
@@ -41,9 +45,10 @@ async function unknownActor(broker: Broker, actor: string): Promise<string> {
   const { streams } = await broker.api
     .call<{ streams: string[] | null }>('STREAM.NAMES', { subject: broker.subjects.wildcard('later') })
     .catch(() => ({ streams: null }))
-  const actors = (streams ?? []).filter((stream) => stream.startsWith(prefix)).map((stream) => stream.slice(prefix.length))
+  const actors = (streams ?? [])
+    .filter((stream) => stream.startsWith(prefix))
+    .map((stream) => stream.slice(prefix.length))
   const known = actors.length === 0 ? 'none exists yet' : `there are: ${actors.slice(0, 20).join(', ')}`
   const advice = 'Start a worker of it, or send with its definition, which creates it.'
   return `expected an actor that has a mailbox, got: ${JSON.stringify(actor)}${didYouMean(actor, actors)} (${known}). ${advice}`
 }
-

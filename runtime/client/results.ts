@@ -64,7 +64,9 @@ export class Waiters {
 
 /** An outcome, or the plain JSON answer to a cancel. */
 function readAnswer(headers: HeaderBlock, body: Uint8Array, what: string): unknown {
-  return headers.get(H.status) === undefined ? JSON.parse(Buffer.from(body).toString()) : readOutcome(headers, body, what)
+  return headers.get(H.status) === undefined
+    ? JSON.parse(Buffer.from(body).toString())
+    : readOutcome(headers, body, what)
 }
 
 function settleWith(read: () => unknown, resolve: (value: unknown) => void, reject: (error: Error) => void): void {
@@ -80,6 +82,8 @@ interface KeptPlace {
   readonly message: string
   readonly id: string
   readonly sender: string
+  /** Where the message was stored in its mailbox: what was kept of an earlier one under its id is not its result. */
+  readonly sequence: number
 }
 
 /** What is heard on the result's subject comes at once; reading it again covers what was told before we listened. */
@@ -91,13 +95,14 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
   const subject = subjects.result(place.actor, place.sender, place.id)
   const what = `${place.actor}.${place.message} (${place.id})`
   const deadline = systemClock.monotonic() + timeoutMs
-  let wake = (): void => {}
-  const subscription = connection.subscribe(subject, () => wake())
+  let wake: (() => void) | undefined
+  const subscription = connection.subscribe(subject, () => wake?.())
   try {
     for (;;) {
       const heard = new Promise<void>((resolve) => (wake = resolve))
       const kept = await readKept(broker, subject)
-      if (kept !== undefined) return readOutcome(kept.headers, kept.body, what)
+      if (kept !== undefined && !isEarlier(kept.headers, place, subjects))
+        return readOutcome(kept.headers, kept.body, what)
       const leftMs = deadline - systemClock.monotonic()
       if (leftMs <= 0) throw notInTime(what, timeoutMs)
       const done = new AbortController()
@@ -109,8 +114,17 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
   }
 }
 
+/** Copies of a message (a retry, a released one) are stored after it; an earlier message under the same id was stored before. */
+function isEarlier(headers: HeaderBlock, { actor, sequence }: KeptPlace, subjects: Subjects): boolean {
+  const [stream, place] = (headers.get(H.origin) ?? '').split(':')
+  return stream === subjects.mailboxStream(actor) && Number(place) < sequence
+}
+
 /** Direct get by subject: the one read that a sender can be permitted for its own results alone. */
-async function readKept({ api, replies, subjects }: Broker, subject: string): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
+async function readKept(
+  { api, replies, subjects }: Broker,
+  subject: string,
+): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
   const reply = await replies.ask(api.directSubject(subjects.resultStream, subject), undefined)
   const { headers } = reply
   if (headers?.hasError) return undefined
@@ -118,5 +132,8 @@ async function readKept({ api, replies, subjects }: Broker, subject: string): Pr
 }
 
 function notInTime(what: string, timeoutMs: number): UnavailableError {
-  return new UnavailableError('TIMEOUT', `expected an outcome of ${what} within ${timeoutMs} ms, but none came. The message itself is not affected.`)
+  return new UnavailableError(
+    'TIMEOUT',
+    `expected an outcome of ${what} within ${timeoutMs} ms, but none came. The message itself is not affected.`,
+  )
 }

@@ -5,11 +5,11 @@
  * message is stored (P1). It may be called thousands of times without waiting; the acks share one inbox.
  */
 import type { ActorSpec, BoundMessage, MessageRef } from '../actor.ts'
-import type { Broker } from '../broker/broker.ts'
-import { encodeHeaders, H, HeaderBlock, type HeaderEntry } from '../broker/headers.ts'
-import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
 import { JetStreamError } from '../broker/api.ts'
+import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
+import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../broker/headers.ts'
 import type { Publication, Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { encode } from '../codec/codec.ts'
@@ -20,8 +20,8 @@ import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
-import { explainRefusal } from './refusals.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
+import { explainRefusal } from './refusals.ts'
 import { waitForKept, type Waiters } from './results.ts'
 
 /** A message that is stored. */
@@ -38,7 +38,9 @@ export interface Sent<Result = unknown> {
 }
 
 /** Fate of one message of `sendMany`. */
-export type Fate<Result> = { readonly sent: Sent<Result>; readonly error?: undefined } | { readonly sent?: undefined; readonly error: Error }
+export type Fate<Result> =
+  | { readonly sent: Sent<Result>; readonly error?: undefined }
+  | { readonly sent?: undefined; readonly error: Error }
 
 /** Where a message goes: a reference without the types of its payload and result. */
 interface Target {
@@ -84,7 +86,7 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     if (options !== undefined) checkOptions(options)
     await this.#check(ref, payload)
     return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
@@ -101,8 +103,8 @@ export class Sender {
    */
   async sendMany<I, R>(
     ref: MessageRef<I, R>,
-    payloads: Iterable<I>,
-    options: Omit<SendOptions, 'id'> & { id?: (payload: I, index: number) => string } = {},
+    payloads: Iterable<NoInfer<I>>,
+    options: Omit<SendOptions, 'id'> & { id?: (payload: NoInfer<I>, index: number) => string } = {},
   ): Promise<Fate<ResultOf<R>>[]> {
     const { id, ...rest } = options
     checkOptions(rest)
@@ -111,8 +113,12 @@ export class Sender {
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const own = id === undefined ? rest : { ...rest, id: id(payload, place) }
-      const flight: Promise<void> = this.send(ref, payload, own)
+      const flight: Promise<void> = this.#sendOneOf(
+        ref,
+        payload,
+        rest,
+        id === undefined ? undefined : () => id(payload, place),
+      )
         .then(
           (sent) => void (fates[place] = { sent }),
           (error: unknown) => void (fates[place] = { error: toError(error) }),
@@ -129,7 +135,11 @@ export class Sender {
    * Sends a message and waits for its outcome. The message is stored like any other: if the wait ends, it is still handled.
    * `timeout` (default 30 s) is for the wait. Throws what `send` throws, `OutcomeError` (`DEAD`, `CANCELLED`, `EXPIRED`), `UnavailableError` `TIMEOUT`.
    */
-  async ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions & { timeout?: Duration } = {}): Promise<ResultOf<R>> {
+  async ask<I, R>(
+    ref: MessageRef<I, R>,
+    payload: NoInfer<I>,
+    options: SendOptions & { timeout?: Duration } = {},
+  ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
     checkOptions(rest)
     await this.#check(ref, payload)
@@ -148,7 +158,7 @@ export class Sender {
    * Calls a live worker: request and reply, nothing stored, no retry. Throws `ActorError` `NO_LIVE_WORKER` where none runs,
    * `OutcomeError` `DEAD` with the handler's error, `UnavailableError` `TIMEOUT` (default 30 s) or `BUSY`.
    */
-  async call<I, R>(ref: MessageRef<I, R>, payload: I, options: CallOptions = {}): Promise<ResultOf<R>> {
+  async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
@@ -157,28 +167,59 @@ export class Sender {
   }
 
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
-  async broadcast<I>(ref: MessageRef<I, unknown>, payload: I, options: Omit<CallOptions, 'timeout'> = {}): Promise<void> {
+  async broadcast<I>(
+    ref: MessageRef<I, unknown>,
+    payload: NoInfer<I>,
+    options: Omit<CallOptions, 'timeout'> = {},
+  ): Promise<void> {
     await this.#check(ref, payload)
     const { format = 'json', headers = {} } = options
     const { connection, subjects } = this.#host.broker
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
-    if (!connection.connected) throw new UnavailableError('DISCONNECTED', 'expected a connection to NATS to broadcast on, but there is none now. Try again.')
-    await connection.publishHeard(subjects.broadcast(ref.actor, ref.message), encode(CONTENT_TYPES[format], payload), encodeHeaders(own))
+    if (!connection.connected)
+      throw new UnavailableError(
+        'DISCONNECTED',
+        'expected a connection to NATS to broadcast on, but there is none now. Try again.',
+      )
+    await connection.publishHeard(
+      subjects.broadcast(ref.actor, ref.message),
+      encode(CONTENT_TYPES[format], payload),
+      encodeHeaders(own),
+    )
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
-  async cancel(actor: string, request: CancelRequest, options: { timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
+  async cancel(
+    actor: string,
+    request: CancelRequest,
+    options: { timeout?: Duration } = {},
+  ): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
     if ([request.id, request.message, request.root, request.header].every((field) => field === undefined)) {
-      throw new ConfigError('INVALID_OPTION', 'expected a cancel to name an id, a message, a root or a header, got none of them')
+      throw new ConfigError(
+        'INVALID_OPTION',
+        'expected a cancel to name an id, a message, a root or a header, got none of them',
+      )
     }
     const timeoutMs = options.timeout === undefined ? CANCEL_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
     const { broker, waiters } = this.#host
     const waiter = waiters.wait(`the cancel of ${request.id ?? describe(request)}`, timeoutMs)
     try {
-      const headers = encodeHeaders([[H.dedupe, nextId()], [H.reply, waiter.subject]])
-      const publication = { subject: broker.subjects.cancel(actor), payload: Buffer.from(JSON.stringify(request)), headers }
+      const headers = encodeHeaders([
+        [H.dedupe, nextId()],
+        [H.reply, waiter.subject],
+      ])
+      const publication = {
+        subject: broker.subjects.cancel(actor),
+        payload: Buffer.from(JSON.stringify(request)),
+        headers,
+      }
       await broker.assets.shared()
-      await broker.publisher.publish({ ...publication, stream: broker.subjects.cancelStream, repeatMs: 60_000, awayMs: AWAY_MS })
+      await broker.publisher.publish({
+        ...publication,
+        stream: broker.subjects.cancelStream,
+        repeatMs: 60_000,
+        awayMs: AWAY_MS,
+      })
       return await waiter.outcome.then(
         (answer) => ({ was: (answer as CancelAnswer).was }),
         (error: unknown) => {
@@ -191,26 +232,48 @@ export class Sender {
     }
   }
 
+  /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
+  async #sendOneOf<I, R>(
+    ref: MessageRef<I, R>,
+    payload: I,
+    options: SendOptions,
+    id: (() => string) | undefined,
+  ): Promise<Sent<ResultOf<R>>> {
+    return this.send(ref, payload, id === undefined ? options : { ...options, id: id() })
+  }
+
   async #check(ref: Target, payload: unknown): Promise<void> {
     const spec = ref?.spec?.messages.get(ref.message)
     if (spec?.schema === undefined) {
       if (typeof ref?.actor === 'string' && typeof ref.message === 'string') return
-      throw new ActorError('UNKNOWN_MESSAGE', `expected a message of an actor, like mailer.welcome, got: ${describe(ref)}. Is its name spelled right?`)
+      throw new ActorError(
+        'UNKNOWN_MESSAGE',
+        `expected a message of an actor, like mailer.welcome, got: ${describe(ref)}. Is its name spelled right?`,
+      )
     }
     const checked = await validate(spec.schema, payload)
     if (checked.issues !== undefined) throw payloadError(ref.actor, ref.message, checked.issues)
   }
 
-  async #sendChecked<R>(ref: Target, payload: unknown, options: SendOptions, extra: readonly HeaderEntry[]): Promise<Sent<ResultOf<R>>> {
+  async #sendChecked<R>(
+    ref: Target,
+    payload: unknown,
+    options: SendOptions,
+    extra: readonly HeaderEntry[],
+  ): Promise<Sent<ResultOf<R>>> {
     const { subjects } = this.#host.broker
     const id = options.id ?? nextId()
     const body = encode(CONTENT_TYPES[options.format ?? 'json'], payload)
     const due = await this.#dueAt(options)
     const headers = this.#headers(id, options, due, extra)
-    if (ref.spec !== undefined && !ref.spec.lanes.includes(options.lane ?? 'normal')) throw noSuchLane(ref, options.lane ?? 'normal')
-    const subject = due === undefined ? subjects.message(ref.actor, ref.message, options.lane) : subjects.later(ref.actor, ref.message)
-    const { duplicate } = await this.#store(ref, subject, body, headers)
-    return new SentMessage(this, this.#host, ref, id, duplicate, options.keep !== undefined) as Sent<ResultOf<R>>
+    if (ref.spec !== undefined && !ref.spec.lanes.includes(options.lane ?? 'normal'))
+      throw noSuchLane(ref, options.lane ?? 'normal')
+    const subject =
+      due === undefined
+        ? subjects.message(ref.actor, ref.message, options.lane)
+        : subjects.later(ref.actor, ref.message)
+    const stored = await this.#store(ref, subject, body, headers)
+    return new SentMessage(this, this.#host, ref, id, stored, options.keep !== undefined) as Sent<ResultOf<R>>
   }
 
   /** By the server's clock, which is asked when the first delayed message is sent. */
@@ -230,7 +293,11 @@ export class Sender {
     const from = (): number => due ?? this.#host.clock.now()
     const headers: HeaderEntry[] = [[H.dedupe, options.replace ? nextId() : headerId(id)]]
     if (options.replace || headerId(id) !== id) headers.push([H.id, headerId(id)])
-    headers.push(...optionHeaders(options, from).filter(([name]) => due === undefined || name !== H.ttl), ...extra, ...this.#lineageHeaders())
+    headers.push(
+      ...optionHeaders(options, from).filter(([name]) => due === undefined || name !== H.ttl),
+      ...extra,
+      ...this.#lineageHeaders(),
+    )
     if (this.#host.name !== 'any') headers.push([H.sender, this.#host.name])
     if (due === undefined) return encodeHeaders(headers)
     headers.push([H.due, String(due)])
@@ -251,7 +318,8 @@ export class Sender {
     const limit = Math.max(maxPayload - COPY_RESERVE, maxPayload >> 1)
     const size = payload.length + headers.length
     if (size > limit) throw tooLarge(ref, size, limit)
-    const windowMs = ref.spec === undefined ? broker.assets.settings.dedupeWindowMs : broker.assets.dedupeWindowMs(ref.spec)
+    const windowMs =
+      ref.spec === undefined ? broker.assets.settings.dedupeWindowMs : broker.assets.dedupeWindowMs(ref.spec)
     const stream = broker.subjects.mailboxStream(ref.actor)
     const publication = { subject, payload, headers, stream, repeatMs: windowMs * SAFE_SHARE_OF_WINDOW, awayMs: 0 }
     // With a stream that never answered, one silence is enough to look whether it is there: where somebody else listens
@@ -261,7 +329,8 @@ export class Sender {
     const from = isNew ? systemClock.monotonic() : 0
     return new Promise((resolve, reject) => {
       broker.publisher.store(first, resolve, (error) => {
-        if (isNew && isUnanswered(error)) return void this.#afterSilence(ref, publication, error, from).then(resolve, reject)
+        if (isNew && isUnanswered(error))
+          return void this.#afterSilence(ref, publication, error, from).then(resolve, reject)
         if (!(error instanceof JetStreamError)) return reject(error)
         this.#again(ref, publication, error).then(resolve, reject)
       })
@@ -321,13 +390,23 @@ class SentMessage implements Sent {
   readonly #host: SenderHost
   readonly #ref: { actor: string; message: string }
   readonly #isKept: boolean
+  /** Its place in its mailbox, or that of the message whose duplicate it is. */
+  readonly #sequence: number
 
-  constructor(sender: Sender, host: SenderHost, ref: { actor: string; message: string }, id: string, duplicate: boolean, isKept: boolean) {
+  constructor(
+    sender: Sender,
+    host: SenderHost,
+    ref: { actor: string; message: string },
+    id: string,
+    stored: Published,
+    isKept: boolean,
+  ) {
     this.#sender = sender
     this.#host = host
     this.#ref = ref
     this.id = id
-    this.duplicate = duplicate
+    this.duplicate = stored.duplicate
+    this.#sequence = stored.sequence
     this.#isKept = isKept
   }
 
@@ -344,7 +423,11 @@ class SentMessage implements Sent {
       throw new ConfigError('NOT_KEPT', text)
     }
     const timeoutMs = options.timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    return waitForKept(this.#host.broker, { ...this.#ref, id: this.id, sender: this.#host.name }, timeoutMs)
+    return waitForKept(
+      this.#host.broker,
+      { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence },
+      timeoutMs,
+    )
   }
 
   cancel(options: { reason?: string; timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
@@ -366,7 +449,10 @@ function isUnanswered(error: Error): boolean {
 function headerId(id: string): string {
   // oxlint-disable-next-line no-control-regex -- exactly these characters cannot stand in a header
   if (!/[\u0000-\u001F\u007F]|^\s|\s$/.test(id)) return id
-  throw new PayloadError('INVALID_ID', `expected id to have no control characters and no space at its ends, got: ${describe(id)}`)
+  throw new PayloadError(
+    'INVALID_ID',
+    `expected id to have no control characters and no space at its ends, got: ${describe(id)}`,
+  )
 }
 
 function duplicateAsk(id: string): UnavailableError {
@@ -375,7 +461,10 @@ function duplicateAsk(id: string): UnavailableError {
 }
 
 function noSuchLane(ref: Target, lane: string): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected lane to be one of ${ref.spec?.lanes.join(', ')}: the lanes that ${ref.actor} declares, got: ${describe(lane)}`)
+  return new ConfigError(
+    'INVALID_OPTION',
+    `expected lane to be one of ${ref.spec?.lanes.join(', ')}: the lanes that ${ref.actor} declares, got: ${describe(lane)}`,
+  )
 }
 
 function tooLarge(ref: Target, size: number, limit: number): PayloadError {
@@ -392,4 +481,3 @@ export function lineageOf(message: { id: string; root: string; headers: HeaderBl
   }
   return { root: message.root, parent: message.id, trace }
 }
-

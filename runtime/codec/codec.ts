@@ -14,7 +14,10 @@ interface Codec {
 
 const codecs: Readonly<Record<ContentType, Codec>> = {
   'application/json': { encode: encodeJson, decode: decodeJson },
-  'application/msgpack': { encode: encodeMsgpack, decode: (bytes, start) => decodeMsgpack(start === 0 ? bytes : bytes.subarray(start)) },
+  'application/msgpack': {
+    encode: encodeMsgpack,
+    decode: (bytes, start) => decodeMsgpack(start === 0 ? bytes : bytes.subarray(start)),
+  },
 }
 
 /** Every content type that Troupe speaks; the first is the default. */

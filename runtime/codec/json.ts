@@ -29,9 +29,13 @@ function stringify(value: unknown): string | undefined {
 
 export function decodeJson(bytes: Uint8Array, start: number): unknown {
   if (bytes.length === start) return undefined
-  const text = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)).toString('utf8', start)
+  const text = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)).toString(
+    'utf8',
+    start,
+  )
   // Bytes that are not UTF-8 turn into this character; most payloads have none, and then there is nothing to check.
-  if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(start))) throw undecodable(contentType, 'bytes that are not UTF-8')
+  if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(start)))
+    throw undecodable(contentType, 'bytes that are not UTF-8')
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { Delivery } from '../broker/delivery.ts'
 /**
  * The copies that settle makes of a message: a parked retry or snooze, a dead letter, an outcome.
  *
@@ -5,7 +6,6 @@
  * ever, a copied `Nats-TTL` would erase a dead letter. Its dedupe key is made from the place of the delivery, never from an id.
  */
 import { encodeHeaders, H, headerText, type HeaderEntry } from '../broker/headers.ts'
-import type { Delivery } from '../broker/delivery.ts'
 import type { Failure } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { DeadReason, Status } from '../outcome.ts'
@@ -29,9 +29,23 @@ export interface PastAttempt {
 
 /** Headers that a copy sets itself, in lower case: the original's are dropped. */
 const OWN = new Set(
-  [H.id, H.attempt, H.origin, H.due, H.lane, H.error, H.history, H.sent, H.replace, H.subject, H.reason, H.worker, H.detail, H.tail].map((name) =>
-    name.toLowerCase(),
-  ),
+  [
+    H.id,
+    H.attempt,
+    H.origin,
+    H.due,
+    H.planned,
+    H.lane,
+    H.error,
+    H.history,
+    H.sent,
+    H.replace,
+    H.subject,
+    H.reason,
+    H.worker,
+    H.detail,
+    H.tail,
+  ].map((name) => name.toLowerCase()),
 )
 
 /** The original's headers as a copy keeps them. */
@@ -66,7 +80,9 @@ export function retryHeaders(
     [H.due, String(Math.round(options.dueAt))],
     ...(options.brief ? contentTypeOf(message) : []),
   ]
-  if (options.failure !== undefined) headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
+  if (message.planned !== undefined) headers.push([H.planned, String(message.planned)])
+  if (options.failure !== undefined)
+    headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
   const history = historyWith(message, options.failure, options.at)
   if (history.length > 0 && !options.brief) headers.push([H.history, historyText(history)])
   return headers
@@ -151,7 +167,12 @@ export function letterOf(
 }
 
 /** The headers of an outcome, as told to a sender or kept. */
-export function outcomeHeaders(message: Message, delivery: { readonly origin: string }, status: Status, contentType: string): HeaderEntry[] {
+export function outcomeHeaders(
+  message: Message,
+  delivery: { readonly origin: string },
+  status: Status,
+  contentType: string,
+): HeaderEntry[] {
   return [
     [H.status, status],
     [H.id, headerText(message.id)],
@@ -163,7 +184,10 @@ export function outcomeHeaders(message: Message, delivery: { readonly origin: st
 function historyWith(message: Message, failure: Failure | undefined, at: string): PastAttempt[] {
   const past = readHistory(message.headers.get(H.history))
   if (failure === undefined) return past
-  return [...past, { attempt: message.attempt, at, error: headerText(`${failure.name}: ${failure.message}`, 300) }].slice(-HISTORY_ENTRIES)
+  return [
+    ...past,
+    { attempt: message.attempt, at, error: headerText(`${failure.name}: ${failure.message}`, 300) },
+  ].slice(-HISTORY_ENTRIES)
 }
 
 /** The errors of earlier attempts, or none where the header is no list of them: it may come from a stranger. */
@@ -177,7 +201,13 @@ export function readHistory(text: string | undefined): PastAttempt[] {
 }
 
 function isPastAttempt(entry: unknown): entry is PastAttempt {
-  return typeof entry === 'object' && entry !== null && 'attempt' in entry && 'error' in entry && typeof entry.error === 'string'
+  return (
+    typeof entry === 'object' &&
+    entry !== null &&
+    'attempt' in entry &&
+    'error' in entry &&
+    typeof entry.error === 'string'
+  )
 }
 
 function historyText(history: PastAttempt[]): string {
@@ -188,5 +218,8 @@ function historyText(history: PastAttempt[]): string {
 
 /** JSON on one line in ASCII: header values of some clients are read byte by byte. */
 function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(/[\u007F-\uFFFF]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(value).replaceAll(
+    /[\u007F-\uFFFF]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

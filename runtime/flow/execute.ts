@@ -10,7 +10,16 @@
 import type { MessageSpec } from '../actor.ts'
 import { decode } from '../codec/codec.ts'
 import type { RunContext } from '../context.ts'
-import { ActorError, PayloadError, TroupeError, didYouMean, toError, toFailure, type AbortedError, type Failure } from '../errors.ts'
+import {
+  ActorError,
+  PayloadError,
+  TroupeError,
+  didYouMean,
+  toError,
+  toFailure,
+  type AbortedError,
+  type Failure,
+} from '../errors.ts'
 import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
 import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
@@ -122,7 +131,9 @@ function chosen(verdict: Verdict, run: Run, spec: MessageSpec): Outcome {
       const rule = ruleFor(run.message, spec.retry)
       const delay = retryDelay(rule, run.message.attempt, random())
       const failure = { name: 'Retry', message: verdict.reason, attempts: run.message.attempt }
-      return delay === undefined ? buried('failed', failure) : { kind: 'retry', afterMs: verdict.afterMs ?? delay, failure }
+      return delay === undefined
+        ? buried('failed', failure)
+        : { kind: 'retry', afterMs: verdict.afterMs ?? delay, failure }
     }
     default:
       return verdict satisfies never

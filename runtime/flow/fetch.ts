@@ -6,19 +6,23 @@
  *
  * Two ways of asking
  * - Fast (the buffer is at least as large as the slots): standing pulls on all lanes, refilled at half. More may arrive than
- *   asked for on one lane, at most once per lane; it is 50 ms of work each.
+ *   asked for on one lane, at most once per lane; it is 50 ms of work each. What comes in decides what runs, since the
+ *   buffer is always full: so while a lane has a backlog (its deliveries say so), the lanes below it may only ask for
+ *   their share of what it asked for. A lane that says nothing for two ticks has no backlog for us.
  * - Slow: sweeps. When a slot is free, ask the lanes for what is there, one after the other in order of priority; only when
  *   all are empty, wait on all of them. When the slots are full, take the waiting pulls back; what still arrives beyond
  *   slots and buffer is given back at once.
  *
- * Fairness is counted, not timed: every 8th turn begins with normal, every 16th with low, both when asking and when picking
- * from the buffer. So high goes first, and low is never starved for ever.
+ * Fairness is counted, not timed: every 8th turn begins with normal, every 16th with low, when sweeping and when picking
+ * from the buffer, and their shares are an 8th and a 16th. So high goes first, and low is never starved for ever.
  */
 import type { Delivery } from '../broker/delivery.ts'
 import type { Pull } from '../broker/pull.ts'
 
 export interface FetchHost {
   readonly concurrency: number
+  /** False: what is fetched counts against others (a cluster-wide limit), so nothing waits here. */
+  readonly mayBuffer: boolean
   /** Slots that are free now. */
   free(): number
   run(delivery: Delivery): void
@@ -45,6 +49,8 @@ export function bufferSize(concurrency: number, handlerMs: number | undefined): 
 /** Runs between two looks at what is asked for, at most. */
 const LOOK_EVERY = 16
 const TURNS = 16
+/** What a lane below one with a backlog may ask for, as a share of what that one asks for: by its turns. */
+const SHARES = [1, 1 / 8, 1 / 16] as const
 
 /** In which order the lanes have their turn: pure. Lane 0 is the highest. */
 export function laneOrder(turn: number, lanes: number): readonly number[] {
@@ -59,6 +65,11 @@ export class Fetch {
   readonly #buffers: Delivery[][] = []
   /** First of each buffer that was not taken yet: shift() of a long array moves all of it. */
   readonly #heads: number[] = []
+  /** Whether more waits in the server behind the last delivery of each lane; false where none came lately. */
+  readonly #backlogs: boolean[] = []
+  readonly #spoke: boolean[] = []
+  /** What each lane may still ask for while one above it has a backlog. */
+  readonly #credits: number[] = []
   #buffered = 0
   #handlerMs: number | undefined
   /** How many messages the buffer may hold now. */
@@ -81,6 +92,9 @@ export class Fetch {
     this.#pulls.push(pull)
     this.#buffers.push([])
     this.#heads.push(0)
+    this.#backlogs.push(false)
+    this.#spoke.push(false)
+    this.#credits.push(0)
     this.#orders = Array.from({ length: TURNS }, (_, turn) => laneOrder(turn, this.#pulls.length))
   }
 
@@ -95,10 +109,15 @@ export class Fetch {
   /** A delivery arrived on a lane. */
   arrived(lane: number, delivery: Delivery): void {
     if (this.#stopped) return this.#host.giveBack(delivery)
+    this.#backlogs[lane] = delivery.hasMore
+    this.#spoke[lane] = true
     if (this.#buffered === 0 && this.#host.free() > 0) this.#host.run(delivery)
     else if (this.#buffered < this.#room || this.#isFast) this.#keep(lane, delivery)
     else this.#host.giveBack(delivery)
-    if (!this.#isFast && this.#host.free() === 0) this.#recall()
+    if (this.#isFast) return
+    if (this.#want() <= 0) this.#recall()
+    // It may have taken no slot: a delivery whose lease has lapsed is not run.
+    else if (this.#pulls[lane]?.asked === 0) this.refill()
   }
 
   /** A run ended after that handler time: its slot is free. */
@@ -114,7 +133,7 @@ export class Fetch {
     const want = this.#want()
     // Fast: pulls are refilled at half, so there is no need to look after every single run.
     this.#untilRefill = this.#isFast ? Math.min(LOOK_EVERY, want >> 3) : 1
-    if (this.#isFast) return this.#standAll(want)
+    if (this.#isFast) return this.#standByPriority(want)
     if (want <= 0) return this.#recall()
     if (this.#sweep !== undefined) return
     if (this.#pulls.every((pull) => pull.asked > 0)) return this.#standAll(want)
@@ -124,7 +143,9 @@ export class Fetch {
 
   /** A sweep of one lane ended. */
   swept(): void {
-    this.#sweepNext()
+    // Its turn was called off meanwhile, so nobody will stand this lane: begin again.
+    if (this.#sweep === undefined) this.refill()
+    else this.#sweepNext()
   }
 
   /** Standing pulls ended or were reset. */
@@ -133,8 +154,18 @@ export class Fetch {
     this.refill()
   }
 
-  /** Gives back what has waited too long, since the slots are taken by something slow. Called a few times a second. */
-  giveBackStale(): void {
+  /** Looks at what no arrival and no end of a run tells. Called a few times a second. */
+  tick(): void {
+    this.#giveBackStale()
+    for (const [lane, spoke] of this.#spoke.entries()) {
+      if (!spoke) this.#backlogs[lane] = false
+      this.#spoke[lane] = false
+    }
+    if (this.#isFast) this.refill()
+  }
+
+  /** Gives back what has waited too long, since the slots are taken by something slow. */
+  #giveBackStale(): void {
     const now = this.#host.now()
     for (const [lane, buffer] of this.#buffers.entries()) {
       const oldest = buffer[this.#heads[lane] ?? 0]
@@ -148,13 +179,15 @@ export class Fetch {
   /** Asks for nothing more and gives back what was not begun; resolves when nothing more arrives. */
   async stop(): Promise<void> {
     this.#stopped = true
+    // First nothing more is wanted, then it is given back: else it would come straight back here.
+    const stopping = this.#pulls.map((pull) => pull.stop())
     for (const lane of this.#buffers.keys()) this.#giveBackLane(lane)
-    await Promise.all(this.#pulls.map((pull) => pull.stop()))
+    await Promise.all(stopping)
   }
 
   #measure(handlerMs: number): void {
     this.#handlerMs = handlerMs
-    this.#room = bufferSize(this.#host.concurrency, handlerMs)
+    this.#room = !this.#host.mayBuffer ? 0 : bufferSize(this.#host.concurrency, handlerMs)
     this.#isFast = this.#room >= Math.min(this.#host.concurrency, MAX_BUFFER)
   }
 
@@ -167,8 +200,32 @@ export class Fetch {
   }
 
   #standAll(want: number): void {
+    // A pull for nothing would still bring one message, again at each arrival.
+    if (want <= 0) return
     for (const pull of this.#pulls) {
       if (pull.ready && !pull.sweeping && pull.asked <= want / 2) pull.stand(want - pull.asked)
+    }
+  }
+
+  #standByPriority(want: number): void {
+    let hasBacklogAbove = false
+    for (const [lane, pull] of this.#pulls.entries()) {
+      const room = pull.ready && !pull.sweeping && pull.asked <= want / 2 ? want - pull.asked : 0
+      const batch = hasBacklogAbove ? Math.min(room, Math.floor(this.#credits[lane] ?? 0)) : room
+      if (batch > 0) {
+        pull.stand(batch)
+        this.#spend(lane, batch)
+      }
+      hasBacklogAbove ||= this.#backlogs[lane] ?? false
+    }
+  }
+
+  /** What a lane asked for earns the lanes below it their share. */
+  #spend(lane: number, batch: number): void {
+    this.#credits[lane] = Math.max(0, (this.#credits[lane] ?? 0) - batch)
+    for (let below = lane + 1; below < this.#pulls.length; below++) {
+      // Not hoarded: a lane that was empty for an hour has no claim on the next one.
+      this.#credits[below] = Math.min(MAX_BUFFER, (this.#credits[below] ?? 0) + batch * (SHARES[below] ?? 1 / TURNS))
     }
   }
 
@@ -233,6 +290,7 @@ export class Fetch {
   }
 
   #giveBackLane(lane: number): void {
-    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane)) this.#host.giveBack(delivery)
+    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane))
+      this.#host.giveBack(delivery)
   }
 }

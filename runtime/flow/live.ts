@@ -5,7 +5,7 @@
  * slots of their own, as many as the mailbox: a flood of calls must not starve what is stored, nor the other way round.
  */
 import type { ActorSpec, MessageSpec } from '../actor.ts'
-import { H, HeaderBlock } from '../broker/headers.ts'
+import { H, type HeaderBlock } from '../broker/headers.ts'
 import { decode, encode, parseContentType, type ContentType } from '../codec/codec.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'
@@ -55,8 +55,13 @@ export class Live {
     const spec = this.#host.spec.messages.get(name)
     if (spec === undefined) return refusal(LIVE_CODES.invalid, new Error(`no message ${name}`))
     if (this.#host.stopping) return refusal(LIVE_CODES.stopping, new Error('this worker is stopping'))
-    if (this.#running.size >= this.#host.concurrency) return refusal(LIVE_CODES.busy, new Error('all slots for live calls are taken'))
-    const ctx = new RunContext(this.#host, liveMessage(this.#host.spec.name, name, headers), systemClock.monotonic() + this.#limit(spec))
+    if (this.#running.size >= this.#host.concurrency)
+      return refusal(LIVE_CODES.busy, new Error('all slots for live calls are taken'))
+    const ctx = new RunContext(
+      this.#host,
+      liveMessage(this.#host.spec.name, name, headers),
+      systemClock.monotonic() + this.#limit(spec),
+    )
     const ended = this.#answer(spec, ctx, headers, data)
     const entry = { ctx, ended }
     this.#running.add(entry)
@@ -85,7 +90,10 @@ export class Live {
     let timer: NodeJS.Timeout | undefined
     const limit = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        const reason = new AbortedError('time-limit', `expected ${spec.name} to answer within its time limit of ${this.#limit(spec)} ms`)
+        const reason = new AbortedError(
+          'time-limit',
+          `expected ${spec.name} to answer within its time limit of ${this.#limit(spec)} ms`,
+        )
         ctx.abort(reason)
         reject(reason)
       }, this.#limit(spec))
@@ -93,7 +101,8 @@ export class Live {
     limit.catch(() => {})
     try {
       const value = await Promise.race([this.#invoke(spec, ctx, type, data), limit])
-      if (isVerdict(value)) return refusal(LIVE_CODES.refused, new Error(value.kind === 'snooze' ? 'not now' : value.reason))
+      if (isVerdict(value))
+        return refusal(LIVE_CODES.refused, new Error(value.kind === 'snooze' ? 'not now' : value.reason))
       return this.#reply(value, parseContentType(type))
     } catch (thrown) {
       return refusal(codeOf(thrown), toError(thrown))

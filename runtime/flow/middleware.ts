@@ -17,7 +17,13 @@ export function composeMiddleware(middleware: readonly Middleware[], scope: Scop
   return (spec, payload, ctx) => scope(ctx, () => step(middleware, 0, spec, payload, ctx))
 }
 
-async function step(middleware: readonly Middleware[], index: number, spec: MessageSpec, payload: unknown, ctx: RunContext): Promise<unknown> {
+async function step(
+  middleware: readonly Middleware[],
+  index: number,
+  spec: MessageSpec,
+  payload: unknown,
+  ctx: RunContext,
+): Promise<unknown> {
   const wrap = middleware[index]
   if (wrap === undefined) return spec.handle(payload, ctx)
   return wrap(payload, ctx, (next) => step(middleware, index + 1, spec, next, ctx))

@@ -1,3 +1,5 @@
+import type { Acks } from '../broker/acks.ts'
+import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 /**
  * Settle: an outcome becomes what JetStream holds. The only place that acks messages.
  *
@@ -22,8 +24,6 @@
  * Settling holds no slot of the worker; it ends, whatever the broker does, with the lease.
  */
 import { encodeHeaders, H } from '../broker/headers.ts'
-import type { Acks } from '../broker/acks.ts'
-import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 import type { Leases } from '../broker/leases.ts'
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
@@ -74,7 +74,9 @@ export class Settle {
 
   /** With a lapsed lease another worker may hold the message: only what is done stays done. */
   #mayStill(run: Run, { kind }: Outcome): boolean {
-    return kind === 'done' || kind === 'lease-lost' || kind === 'settled' || this.#host.leases.holds(run.row, run.delivery)
+    return (
+      kind === 'done' || kind === 'lease-lost' || kind === 'settled' || this.#host.leases.holds(run.row, run.delivery)
+    )
   }
 
   done(run: Run, value: unknown): void | Promise<void> {
@@ -87,7 +89,10 @@ export class Settle {
     const { subjects, publisher } = this.#host
     const { delivery, message } = run
     const dueAt = this.#host.serverNow() + afterMs
-    const [park, due] = [subjects.parkedRetry(message.actor, delivery.sequence), subjects.dueRetry(message.actor, delivery.sequence)]
+    const [park, due] = [
+      subjects.parkedRetry(message.actor, delivery.sequence),
+      subjects.dueRetry(message.actor, delivery.sequence),
+    ]
     const key = `${failure ? 'retry' : 'snooze'}:${delivery.sequence}`
     const attempt = message.attempt + (failure ? 1 : 0)
     const headersOf = (brief: boolean): Buffer => {
@@ -108,7 +113,15 @@ export class Settle {
     const death = { reason, failure, stack, worker, at: isoNow(), key }
     const subject = subjects.dead(message.actor, message.name, message.id)
     const { tail, body, headers } = letterOf(run, death, publisher.maxPayload)
-    const tailAt = tail && (await this.#store(run, subjects.deadTail(message.actor, message.name, message.id), tail.body, tail.headers, subjects.deadStream))
+    const tailAt =
+      tail &&
+      (await this.#store(
+        run,
+        subjects.deadTail(message.actor, message.name, message.id),
+        tail.body,
+        tail.headers,
+        subjects.deadStream,
+      ))
     await this.#store(run, subject, body, headers(tailAt), subjects.deadStream)
     await this.#deliverOutcome(run, 'dead', { ...failure, attempts: message.attempt })
     this.#host.tell('dead', run, { reason, failure })
@@ -132,6 +145,12 @@ export class Settle {
   }
 
   release(run: Run, delayMs = 0): void {
+    if (!run.marked) return this.#giveBack(run, delayMs)
+    // First the mark: who gets the message next would count this run as one that its worker did not survive.
+    void this.#unmark(run).then(() => this.#giveBack(run, delayMs))
+  }
+
+  #giveBack(run: Run, delayMs: number): void {
     const leaseUntil = this.#leaseUntil(run)
     if (leaseUntil === 0) return this.#off(run)
     this.#host.acks.nak(run.delivery, delayMs, leaseUntil, () => this.#off(run))
@@ -148,8 +167,14 @@ export class Settle {
 
   #off(run: Run): void {
     // The mark says "begun": it must not outlive the run. If this is lost, the message is gone and so is its use.
-    if (run.marked) this.#host.api.purge(this.#host.subjects.markStream, this.#host.subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
+    if (run.marked) void this.#unmark(run)
     this.#host.settled(run)
+  }
+
+  async #unmark(run: Run): Promise<void> {
+    const { api, subjects } = this.#host
+    run.marked = false
+    await api.purge(subjects.markStream, subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
   }
 
   /** Monotonic ms until which the lease surely holds, or 0 where it may have lapsed: then neither nak nor term is sent. */
@@ -166,8 +191,18 @@ export class Settle {
     const { subjects, publisher } = this.#host
     if (message.keepMs !== undefined) {
       const seconds = Math.max(1, Math.ceil(message.keepMs / 1000))
-      const kept = encodeHeaders([...headers, [H.ttl, `${seconds}s`], [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`]])
-      await this.#store(run, subjects.result(message.actor, message.sender, message.id), body, kept, subjects.resultStream)
+      const kept = encodeHeaders([
+        ...headers,
+        [H.ttl, `${seconds}s`],
+        [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`],
+      ])
+      await this.#store(
+        run,
+        subjects.result(message.actor, message.sender, message.id),
+        body,
+        kept,
+        subjects.resultStream,
+      )
     }
     if (message.reply !== undefined) publisher.tell(message.reply, body, encodeHeaders(headers))
   }

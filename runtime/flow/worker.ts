@@ -24,13 +24,13 @@ import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
 import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
-import type { Outcome } from '../outcome.ts'
+import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
 import type { LiveHost } from './live.ts'
-import { lookUp } from './redelivery.ts'
+import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
 import { Settle, type SettleHost } from './settle.ts'
 
@@ -49,8 +49,12 @@ export interface WorkerHost {
   readonly clock: Clock
   readonly log: Logger
   readonly events: EventLevel
+  /** Whether somebody in this process listens to every event, whatever the level. */
+  readonly listens: boolean
   /** Epoch ms by the server's clock. */
   serverNow(): number
+  /** Monotonic ms: what arrives now left the server after that. */
+  deliveredSince(): number
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
@@ -69,6 +73,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
+  readonly suspects = new Suspects()
   readonly invoke: Invoke
   readonly #host: WorkerHost
   readonly #fetch: Fetch
@@ -77,10 +82,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   #unsettled = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
-  /** Monotonic ms at which this loop was last seen alive: what arrives now was sent to us after that, or a little before. */
-  #aliveAt = systemClock.monotonic()
   #whenIdle: (() => void) | undefined
-  #hurry: (() => void) | undefined
+  #isHurried = false
+  readonly #tellsAll: boolean
   /** Counters since the start. */
   readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
 
@@ -90,9 +94,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.leases = leases
     this.invoke = host.invoke
     this.#host = host
+    this.#tellsAll = host.events === 'all' || host.listens
     this.#settle = new Settle(this)
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
+      mayBuffer: spec.limit === undefined,
       free: () => settings.concurrency - this.#running.size,
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
@@ -162,16 +168,20 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const { lanes } = await this.#host.broker.assets.worker(this.spec)
     const { connection, api } = this.#host.broker
     for (const [lane, queue] of lanes.entries()) {
-      const pull = new Pull(connection, api.nextSubject(queue.stream, queue.consumer), () => this.#aliveAt, {
-        onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
-        onSwept: () => this.#fetch.swept(),
-        onRoom: () => this.#fetch.room(),
-        onTrouble: (trouble) => this.#host.onTrouble(this.spec.name, trouble),
-      })
+      const pull = new Pull(
+        connection,
+        api.nextSubject(queue.stream, queue.consumer),
+        () => this.#host.deliveredSince(),
+        {
+          onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
+          onSwept: () => this.#fetch.swept(),
+          onRoom: () => this.#fetch.room(),
+          onTrouble: (trouble) => this.#host.onTrouble(this.spec.name, trouble),
+        },
+      )
       this.#fetch.addLane(pull)
     }
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
-    this.#aliveAt = systemClock.monotonic()
     this.#fetch.refill()
   }
 
@@ -180,8 +190,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const deadline = systemClock.monotonic() + withinMs
     this.#stopping = true
     await this.#fetch.stop()
-    const hurried = new Promise<void>((resolve) => (this.#hurry = resolve))
-    await Promise.race([this.#idleWithin(deadline), hurried])
+    await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
     for (const run of this.#running) this.#abort(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
     for (const run of this.#running) this.#abandon(run)
@@ -191,7 +200,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   /** Runs get no more time: their signal aborts now. For a second request to stop. */
   hurry(): void {
-    this.#hurry?.()
+    // Kept: it may come before stop() has got as far as waiting.
+    this.#isHurried = true
+    this.#whenIdle?.()
   }
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
@@ -231,14 +242,20 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#publish('leak', this.#eventOf(run.source, { failure }))
   }
 
+  /** The timer could not put a message into this mailbox and has buried it. */
+  tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
+    this.#publish('dead', this.#eventOf(message, { reason, failure }))
+  }
+
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true
     this.#running.delete(run)
+    if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     if (outcome.kind === 'done') {
       this.counts.done++
-      if (this.#host.events === 'all') this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
+      if (this.#tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     } else {
       this.#count(outcome)
     }
@@ -282,7 +299,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     }
     const run = this.#begin(delivery, message, startedAt)
     if (problem !== undefined) return this.finish(run, unreadable(problem))
-    if (this.#host.events === 'all') this.tell('started', run, {})
+    if (this.#tellsAll) this.tell('started', run, {})
     execute(this, run)
   }
 
@@ -313,14 +330,14 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #tick(): void {
     const now = systemClock.monotonic()
-    this.#aliveAt = now
     for (const run of this.#running) this.#watch(run, now)
-    this.#fetch.giveBackStale()
+    this.#fetch.tick()
   }
 
   #watch(run: Run, now: number): void {
     const { ctx } = run
-    if (!this.leases.holds(run.row, run.delivery)) this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
+    if (!this.leases.holds(run.row, run.delivery))
+      this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
     else if (now >= ctx.limitAt) this.#abortAtLimit(run)
     if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
   }
@@ -330,7 +347,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const isDeadline = deadline !== undefined && this.serverNow() >= deadline
     const ms = Math.round(run.ctx.limitAt - run.startedAt)
     if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
-    else this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
+    else
+      this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
   }
 
   #abort(run: Run, why: AbortCause, text: string): void {

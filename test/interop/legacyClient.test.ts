@@ -280,14 +280,6 @@ describe('a service with the legacy nats package', () => {
     }
     letters.unsubscribe()
   })
-    const info = await first(client.info(named.name))
-    expect(info).toMatchObject({ ...named, description: 'Sends mail', metadata: { actor: 'mailer' } })
-    expect(info.endpoints.map(({ name, subject }) => `${name} ${subject}`)).toContain(
-      `welcome ${ns}.call.mailer.welcome`,
-    )
-    const stats = await first(client.stats(named.name))
-    expect(stats.endpoints?.find(({ name }) => name === 'welcome')).toMatchObject({ num_requests: 1 })
-  })
 })
 
 async function parkedCount(): Promise<number> {

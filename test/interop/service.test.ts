@@ -1,8 +1,7 @@
 /** An actor as any NATS client finds it: a micro service (ADR-32), by the legacy package's own discovery. */
 import { connect } from 'nats'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-
 import { defineActor, run } from 'troupe'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 
 import { startServer, type TestServer } from '../kit/server.ts'
 

@@ -14,7 +14,13 @@ export const role: WorkerRole = {
     meter = new Meter(marks)
     const handle = handling(handler, meter)
     const bench = defineActor('bench', { concurrency, messages: { noop: async (payload: Payload) => handle(payload) } })
-    system = await run({ actors: [bench], nats: { servers: [url] }, namespace: space, signals: false, logLevel: 'warn' })
+    system = await run({
+      actors: [bench],
+      nats: { servers: [url] },
+      namespace: space,
+      signals: false,
+      logLevel: 'warn',
+    })
   },
   mark: (index) => meter.mark(index),
   samples: async () => meter.samples,

@@ -1,0 +1,69 @@
+/** The list of all commands. Each is loaded when it is used: `troupe help` needs no connection's code. */
+import { ConfigError, didYouMean } from '../errors.ts'
+import type { Command } from './command.ts'
+
+interface Entry {
+  readonly summary: string
+  load(): Promise<Command>
+}
+
+/** In the order of `troupe help`. */
+export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
+  ['start', entry('Runs the actors that files export, until Ctrl-C or SIGTERM', async () => (await import('./start.ts')).start)],
+  ['send', entry("Stores a message in its actor's mailbox", async () => (await import('./send.ts')).send)],
+  ['ask', entry('Sends a message and prints its outcome', async () => (await import('./ask.ts')).ask)],
+  ['call', entry('Asks a live worker; nothing is stored', async () => (await import('./call.ts')).call)],
+  ['broadcast', entry('Tells every live worker of an actor; nothing is stored', async () => (await import('./broadcast.ts')).broadcast)],
+  ['cancel', entry('Cancels messages: parked, waiting or running', async () => (await import('./cancel.ts')).cancel)],
+  ['dead ls', entry('Lists dead letters, oldest first', async () => (await import('./dead/ls.ts')).ls)],
+  ['dead show', entry('Shows all of one dead letter', async () => (await import('./dead/show.ts')).show)],
+  ['dead retry', entry('Puts dead letters back into their mailboxes', async () => (await import('./dead/retry.ts')).retry)],
+  ['dead purge', entry('Deletes dead letters', async () => (await import('./dead/purge.ts')).purge)],
+  ['server', entry("Runs the project's own nats-server alone, until Ctrl-C", async () => (await import('./server.ts')).server)],
+  ['config', entry('Prints every setting with its value and where it is from', async () => (await import('./config.ts')).config)],
+  ['deploy', entry('Creates and checks what actors need in NATS', async () => (await import('./deploy.ts')).deploy)],
+  ['help', entry('Explains a command, or all settings', async () => (await import('./help.ts')).help)],
+]) // prettier-ignore
+
+function entry(summary: string, load: () => Promise<Command>): Entry {
+  return { summary, load }
+}
+
+export interface Found {
+  readonly name: string
+  readonly summary: string
+  readonly command: Command
+  /** What follows the command's name. */
+  readonly rest: readonly string[]
+}
+
+/** The command that words begin with. Throws `ConfigError` `USAGE`. */
+export async function findCommand(words: readonly string[]): Promise<Found> {
+  const [first = '', second = ''] = words
+  const isGroup = groupOf(first).length > 0
+  const name = isGroup ? `${first} ${second}` : first
+  const found = commands.get(name)
+  if (found === undefined) throw isGroup ? unknownMember(first, second) : unknownCommand(first)
+  return { name, summary: found.summary, command: await found.load(), rest: words.slice(isGroup ? 2 : 1) }
+}
+
+/** The second words of a group of commands: `dead` has `ls`, `show`, … */
+export function groupOf(first: string): string[] {
+  return [...commands.keys()].filter((name) => name.startsWith(`${first} `)).map((name) => name.slice(first.length + 1))
+}
+
+function unknownCommand(word: string): ConfigError {
+  const known = new Set([...commands.keys()].map((name) => name.split(' ', 1)[0] ?? name))
+  const what = word.startsWith('-') ? 'a command before its flags' : 'a command'
+  const text = `expected ${what}, got: ${JSON.stringify(word)}${didYouMean(word, known)} ("troupe help" lists them)`
+  return new ConfigError('USAGE', text)
+}
+
+function unknownMember(group: string, word: string): ConfigError {
+  const known = groupOf(group)
+  const got = word === '' || word.startsWith('-') ? 'none' : `${JSON.stringify(word)}${didYouMean(word, known)}`
+  return new ConfigError(
+    'USAGE',
+    `expected "troupe ${group}" to be followed by one of ${known.join(', ')}, got: ${got}`,
+  )
+}

@@ -1,0 +1,72 @@
+/** `troupe start`. */
+import { relative } from 'node:path'
+
+import type { Loaded } from '../../config/index.ts'
+import { specOf, type AnyActor } from '../actor.ts'
+import { startSystem, type System } from '../system.ts'
+import { loadActors } from './actorFiles.ts'
+import { command, type Invocation } from './command.ts'
+import { version } from './helpText.ts'
+import { fields, say, sayJson } from './print.ts'
+import { loadSettings } from './session.ts'
+
+export const start = command({
+  usage: '[FILE…]',
+  count: [0, Infinity],
+  flags: {
+    concurrency: {
+      value: 'NUMBER',
+      setting: 'mailbox-concurrency',
+      meaning: 'messages that a worker runs at once, unless its actor says otherwise; short for --mailbox-concurrency',
+    },
+  },
+  details: `Runs every actor that the files export, TypeScript or JavaScript. Without files: those of the setting "actors".
+SIGTERM and Ctrl-C let running messages finish (for --shutdown-within, 30s) and give the rest back; a second one aborts them.
+
+Examples:
+  troupe start actors/mailer.ts actors/render.ts
+  troupe start actors/*.ts --servers nats://localhost:4222 --concurrency 50`,
+  async run({ args, isJson, ...invocation }) {
+    const loaded = await loadSettings(invocation)
+    const actors = await loadActors(args.length > 0 ? args : loaded.config.actors)
+    const system = await startSystem(loaded.config, loaded.root, { actors })
+    if (isJson) sayJson(startedData(system, loaded, actors))
+    else say(startedText(system, loaded, actors, invocation))
+    await system.stopped
+  },
+})
+
+function startedData(system: System, { config }: Loaded, actors: readonly AnyActor[]): Record<string, unknown> {
+  const named = actors
+    .map((actor) => specOf(actor))
+    .map(({ name, messages }) => ({ name, messages: [...messages.keys()] }))
+  const { server } = system.troupe
+  return { version: version(), system: system.name, server, namespace: config.namespace, actors: named }
+}
+
+type Told = Pick<Invocation, 'settings' | 'configFile'>
+
+function startedText(system: System, { config }: Loaded, actors: readonly AnyActor[], invocation: Told): string {
+  const specs = actors.map((actor) => specOf(actor))
+  const own = ` (the project's own, its data in ${relative(process.cwd(), config.server.dir) || '.'})`
+  const { server } = system.troupe
+  const first = specs[0]
+  const [actor, message] = [first?.name, first?.messages.keys().next().value]
+  const pairs = [
+    ['actors', specs.map(({ name, messages }) => `${name} (${[...messages.keys()].join(', ')})`).join(', ')],
+    ['server', `${server}${config.nats.servers.length === 0 ? own : ''}`],
+    ['namespace', config.namespace],
+    ['system', system.name],
+    ['send one', `npx troupe send ${actor}.${message} '{}'${repeated(invocation)}`],
+    ['', `nats --server ${server} pub ${config.namespace}.do.${actor}.${message} '{}'`],
+    ['stop', 'Ctrl-C lets running messages finish; a second one aborts them'],
+  ] as const
+  return `troupe ${version()} is running\n${fields(pairs, '  ')}`
+}
+
+/** The flags that a command in another terminal needs to find the same place. Addresses with a login are left out. */
+function repeated({ settings, configFile }: Told): string {
+  const names = ['namespace', 'nats-servers', 'server-dir'].filter((name) => settings[name] !== undefined)
+  const flags = names.map((name) => `--${name} ${settings[name]}`).filter((flag) => !flag.includes('@'))
+  return [...flags, ...(configFile === undefined ? [] : [`--config ${configFile}`])].map((flag) => ` ${flag}`).join('')
+}

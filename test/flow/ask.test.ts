@@ -1,0 +1,159 @@
+import { defineActor, OutcomeError } from 'troupe'
+import { describe, expect, it } from 'vitest'
+
+import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
+
+const hold = gate()
+const render = defineActor('render', {
+  concurrency: 2,
+  retry: { attempts: 2, backoff: { base: '1ms' } },
+  messages: {
+    pdf: (payload: { id: number }, ctx) => ({ file: `${payload.id}.pdf`, attempt: ctx.attempt }),
+    flaky: (_payload: unknown, ctx) => {
+      if (ctx.attempt === 1) throw new Error('once')
+      return ctx.attempt
+    },
+    broken: (): never => {
+      throw new RangeError('out of ink')
+    },
+    endless: () => new Promise<void>(() => {}),
+    waits: () => hold.passed,
+    outer: async (payload: { id: number }, ctx) => ctx.ask(render.pdf, payload) as Promise<{ file: string }>,
+  },
+})
+
+describe('asking', () => {
+  it('gives the handler’s result', async () => {
+    await using t = await testBundle({ actors: [render] })
+    expect(await t.troupe.ask(render.pdf, { id: 3 })).toEqual({ file: '3.pdf', attempt: 1 })
+  })
+
+  it('waits through retries', async () => {
+    await using t = await testBundle({ actors: [render] })
+    expect(await t.troupe.ask(render.flaky, {})).toBe(2)
+  })
+
+  it('throws the typed error of a dead message', async () => {
+    await using t = await testBundle({ actors: [render] })
+    const error = await rejection(t.troupe.ask(render.broken, undefined as never))
+    expect(error).toBeInstanceOf(OutcomeError)
+    expect(error).toMatchObject({ code: 'DEAD', failure: { name: 'RangeError', message: 'out of ink', attempts: 2 } })
+  })
+
+  it('ends with its timeout, and the message is not affected', async () => {
+    await using t = await testBundle()
+    const error = await rejection(t.troupe.ask(render.pdf, { id: 1 }, { timeout: '30ms', id: 'late' }))
+    expect(error).toMatchObject({ name: 'UnavailableError', code: 'TIMEOUT' })
+    await t.another([render])
+    await t.events.wait('done', { where: (event) => event.id === 'late' })
+  })
+
+  it('is a stored message: a worker that starts later answers', async () => {
+    await using t = await testBundle()
+    const answer = t.troupe.ask(render.pdf, { id: 9 })
+    await t.another([render])
+    expect(await answer).toMatchObject({ file: '9.pdf' })
+  })
+
+  it('of an id that was sent already is refused: its outcome goes to who asked first', async () => {
+    await using t = await testBundle({ actors: [render] })
+    await t.troupe.ask(render.pdf, { id: 1 }, { id: 'one' })
+    expect(await rejection(t.troupe.ask(render.pdf, { id: 1 }, { id: 'one' }))).toMatchObject({ code: 'DUPLICATE' })
+  })
+
+  it('works from within a handler', async () => {
+    await using t = await testBundle({ actors: [render] })
+    expect(await t.troupe.ask(render.outer, { id: 5 })).toMatchObject({ file: '5.pdf' })
+  })
+
+  it('keeps hundreds apart', async () => {
+    await using t = await testBundle({ actors: [render] })
+    const files = await Promise.all(Array.from({ length: 300 }, (_, id) => t.troupe.ask(render.pdf, { id })))
+    expect(files.map(({ file }) => file)).toEqual(Array.from({ length: 300 }, (_, id) => `${id}.pdf`))
+  })
+
+  it('tells the asker when the message is cancelled, waiting or running', async () => {
+    await using t = await testBundle({ actors: [render] })
+    const asked = rejection(t.troupe.ask(render.endless, undefined as never, { id: 'run' }))
+    await t.events.wait('started')
+    expect(await t.troupe.cancel('render', { id: 'run', reason: 'enough' })).toEqual({ was: 'running' })
+    // The handler ignores its signal: the grace is what ends it.
+    expect(await asked).toMatchObject({ code: 'CANCELLED', failure: { message: 'enough' } })
+  })
+})
+
+describe('calling a live worker', () => {
+  it('gives the result, and stores nothing', async () => {
+    await using t = await testBundle({ actors: [render] })
+    expect(await t.troupe.call(render.pdf, { id: 1 })).toEqual({ file: '1.pdf', attempt: 1 })
+    const info = await t.troupe.connection.request(`$JS.API.STREAM.INFO.${t.namespace}-mailbox-render`)
+    expect(info.json<{ state: { last_seq: number } }>().state.last_seq).toBe(0)
+  })
+
+  it('says when no worker runs', async () => {
+    await using t = await testBundle()
+    const error = await rejection(t.troupe.call(render.pdf, { id: 1 }))
+    expect(error).toMatchObject({ name: 'ActorError', code: 'NO_LIVE_WORKER' })
+    expect(error.message).toContain('Start one, or send()')
+  })
+
+  it('throws the handler’s own error', async () => {
+    await using t = await testBundle({ actors: [render] })
+    const error = await rejection(t.troupe.call(render.broken, undefined as never))
+    expect(error).toMatchObject({
+      name: 'OutcomeError',
+      code: 'DEAD',
+      failure: { name: 'RangeError', message: 'out of ink' },
+    })
+  })
+
+  it('is told that all slots are taken', async () => {
+    await using t = await testBundle({ actors: [render] })
+    const both = [t.troupe.call(render.waits, undefined as never), t.troupe.call(render.waits, undefined as never)]
+    await eventually('a third call is refused', async () => {
+      const error = await t.troupe.call(render.pdf, { id: 1 }).then(
+        () => undefined,
+        (thrown: unknown) => thrown as { code: string },
+      )
+      return error?.code === 'BUSY'
+    })
+    hold.open()
+    await Promise.all(both)
+    expect(await t.troupe.call(render.pdf, { id: 1 })).toMatchObject({ file: '1.pdf' })
+  })
+
+  it('ends with its timeout', async () => {
+    await using t = await testBundle({ actors: [render], grace: '10ms' })
+    expect(await rejection(t.troupe.call(render.endless, undefined as never, { timeout: '50ms' }))).toMatchObject({
+      code: 'TIMEOUT',
+    })
+  })
+
+  it('carries msgpack and headers', async () => {
+    const echo = defineActor('echo', {
+      messages: { echo: (payload: unknown, ctx) => [payload, ctx.headers['tenant']] },
+    })
+    await using t = await testBundle({ actors: [echo] })
+    const sent = new Map([['at', new Date(5)]])
+    expect(await t.troupe.call(echo.echo, sent, { format: 'msgpack', headers: { tenant: 'acme' } })).toEqual([
+      sent,
+      'acme',
+    ])
+  })
+})
+
+describe('broadcasting', () => {
+  it('reaches every live worker once', async () => {
+    const heard: string[] = []
+    const cache = defineActor('cache', {
+      messages: { clear: (payload: { region: string }, ctx) => void heard.push(`${payload.region} ${ctx.worker}`) },
+    })
+    await using t = await testBundle({ actors: [cache], system: 'one' })
+    await t.another([cache], { system: 'two' })
+    await t.troupe.broadcast(cache.clear, { region: 'eu' })
+    await eventually('both have heard it', () => heard.length >= 2)
+    expect(heard.toSorted()).toEqual(['eu one/cache', 'eu two/cache'])
+    const info = await t.troupe.connection.request(`$JS.API.STREAM.INFO.${t.namespace}-mailbox-cache`)
+    expect(info.json<{ state: { last_seq: number } }>().state.last_seq).toBe(0)
+  })
+})
