@@ -41,11 +41,7 @@ export async function serveActor(
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
-<<<<<<< ours
   // Who starts a system counts on it: what is broadcast after that is heard.
-=======
-  // Who calls right after the start must find us.
->>>>>>> theirs
   await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
 }
