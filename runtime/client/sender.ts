@@ -109,25 +109,24 @@ export class Sender {
     const { id, ...rest } = options
     checkOptions(rest)
     const fates: Fate<ResultOf<R>>[] = []
-    const flying = new Set<Promise<void>>()
+    const flight = new Flight(WINDOW)
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const flight: Promise<void> = this.#sendOneOf(
-        ref,
-        payload,
-        rest,
-        id === undefined ? undefined : () => id(payload, place),
+      if (flight.isFull) await flight.room()
+      flight.begin()
+      this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place)).then(
+        (sent) => {
+          fates[place] = { sent }
+          flight.end()
+        },
+        (error: unknown) => {
+          fates[place] = { error: toError(error) }
+          flight.end()
+        },
       )
-        .then(
-          (sent) => void (fates[place] = { sent }),
-          (error: unknown) => void (fates[place] = { error: toError(error) }),
-        )
-        .finally(() => flying.delete(flight))
-      flying.add(flight)
-      if (flying.size >= WINDOW) await Promise.race(flying)
     }
-    await Promise.all(flying)
+    await flight.landed()
     return fates
   }
 
@@ -382,6 +381,41 @@ export interface CallOptions {
 }
 
 const NO_OPTIONS: SendOptions = Object.freeze({})
+
+/** How many of a long list are under way. Waiting with Promise.race would look at all of them for each that lands. */
+class Flight {
+  readonly #most: number
+  #count = 0
+  #wake: (() => void) | undefined
+  #until = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get isFull(): boolean {
+    return this.#count >= this.#most
+  }
+  begin(): void {
+    this.#count++
+  }
+  end(): void {
+    if (--this.#count <= this.#until) this.#wake?.()
+  }
+  /** Resolves when half of them have landed. */
+  room(): Promise<void> {
+    return this.#fallTo(this.#most >> 1)
+  }
+  landed(): Promise<void> {
+    return this.#fallTo(0)
+  }
+
+  #fallTo(until: number): Promise<void> {
+    if (this.#count <= until) return Promise.resolve()
+    this.#until = until
+    return new Promise((resolve) => (this.#wake = resolve))
+  }
+}
 
 class SentMessage implements Sent {
   readonly id: string

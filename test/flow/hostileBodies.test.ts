@@ -101,7 +101,9 @@ describe('P7: bodies that are not what they say', () => {
       bytes(0xc3),
     ])
     await stage.stored('do.mailer.any', packed, MSGPACK)
-    await expect.poll(() => stage.handled.length + stage.events.filter((event) => event === 'dead').length, { timeout: 5_000 }).toBe(2)
+    await expect
+      .poll(() => stage.handled.length + stage.events.filter((event) => event === 'dead').length, { timeout: 5_000 })
+      .toBe(2)
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
     for (const { payload } of stage.handled) {
       expect(Object.getPrototypeOf(payload)).toBe(Object.prototype)
@@ -193,7 +195,7 @@ describe("P7: sizes at the server's limit", () => {
   it('our sender refuses what is too large, with its size and the limit, before it is sent', async () => {
     await using stage = await openStage(server)
     await using sender = await connect({ servers: server.url, namespace: stage.ns })
-    const big = sender.send({ actor: 'mailer', message: 'any' } as never, 'x'.repeat(MAX) as never)
+    const big = sender.send({ actor: 'mailer', message: 'any' } as never, 'x'.repeat(MAX))
     await expect(big).rejects.toMatchObject({
       name: 'PayloadError',
       code: 'TOO_LARGE',
@@ -235,9 +237,7 @@ describe('P7: results that cannot be sent', () => {
 
   it('progress that is too large or cannot be written ends nothing', async () => {
     await using stage = await openStage(server, { actors: (handled) => [results(), victim(handled)] })
-    await expect(
-      stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {}),
-    ).resolves.toBe('done')
+    await expect(stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {})).resolves.toBe('done')
     await stage.isWell()
   })
 })
