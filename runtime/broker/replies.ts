@@ -149,8 +149,8 @@ export class Replies {
   /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
   #repeat(token: number, pending: Pending, now: number): void {
     this.#pending.delete(token)
-    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil)
-      return pending.request.onError(timeoutError(pending.request.subject))
+    // Also what was asked for while down and never published: a nak that is late by now would hit another's delivery.
+    if (now >= pending.request.repeatUntil) return pending.request.onError(timeoutError(pending.request.subject))
     this.#pending.set(token, pending)
     this.#publish(token, pending)
   }
