@@ -44,7 +44,7 @@ describe('the same id', () => {
     const actors = [twin('left', seen[0]), twin('right', seen[1])] as const
     await using system = await run({ actors, servers: server.url, signals: false, logLevel: 'silent' })
     const { troupe } = system
-    const sent = ids(many(250))
+    const sent = ids(many(150))
     const each = async (message: 'snoozes' | 'dies'): Promise<void> => {
       const options = { id: (_: unknown, index: number) => `${message}${sent[index]}` }
       await Promise.all(actors.map((actor) => troupe.sendMany(actor[message], sent.map(() => ({})), options)))

@@ -32,8 +32,9 @@ describe('nats-server killed under load and restarted on its data', () => {
     await t.settled()
     const sums = sum('server killed 3 times', sent, t.entries())
     expect(sums).toMatchObject({ sent: acknowledged, lost: 0 })
-    // A restarted server knows the ids of stored messages only, and may bring back a few that were acked (LIMITS.md).
-    expect(sums.twice).toBeLessThan(sent.length / 2)
+    // A restarted server knows the ids of stored messages only, and brings back what was acked shortly before,
+    // in any number (LIMITS.md): counted, once a kill at most.
+    expect(sums.twice).toBeLessThan(3 * sent.length)
     expect(await t.letters()).toEqual([])
   })
 })
@@ -41,8 +42,8 @@ describe('nats-server killed under load and restarted on its data', () => {
 describe('a sender killed in the middle of sendMany', () => {
   it('has stored all whose fate it learned; the same ids again store nothing twice (P1, P4)', { timeout: 300_000 }, async () => {
     await using t = await bed()
-    const calls = [2_000, many(40_000)]
-    const count = 2_000 + many(40_000)
+    const calls = [2_000, many(15_000)]
+    const count = 2_000 + many(15_000)
     // The mailbox, before there is a worker.
     await t.troupe.send(t.box.work, { ms: 1 }, { id: 'first' })
     const first = await t.sender('s0', { calls })
