@@ -119,6 +119,8 @@ export class Sender {
         )
         .finally(() => flying.delete(flight))
       flying.add(flight)
+      // Alone: where the mailbox has to be created first, the others would overtake it and each other.
+      if (place === 0) await flight
       if (flying.size >= WINDOW) await Promise.race(flying)
     }
     await Promise.all(flying)
