@@ -258,7 +258,11 @@ export class System {
       then()
     }
     buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
-      this.log.error('a message could not be buried; it is tried again', { actor: message.actor, id: message.id, error: toError(error) })
+      this.log.error('a message could not be buried; it is tried again', {
+        actor: message.actor,
+        id: message.id,
+        error: toError(error),
+      })
       this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
     })
   }

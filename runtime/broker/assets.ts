@@ -82,12 +82,19 @@ export class Assets {
     const timer = this.#subjects.timerStream(spec.name)
     await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
     await Promise.all(this.#consumers(spec).map((consumer) => this.#ensureConsumer(consumer.stream, consumer.wanted)))
-    return { lanes: this.#lanes(spec, stream), later: { lane: 'later', stream, consumer: 'later' }, due: { stream: timer, consumer: 'due' } }
+    return {
+      lanes: this.#lanes(spec, stream),
+      later: { lane: 'later', stream, consumer: 'later' },
+      due: { stream: timer, consumer: 'due' },
+    }
   }
 
   /** All that workers of the actor need, for `troupe deploy` to compare with what there is. */
   wanted(spec: ActorSpec): Wanted {
-    return { streams: [...this.#sharedStreams(), this.#mailboxStream(spec), this.#timerStream(spec)], consumers: this.#consumers(spec) }
+    return {
+      streams: [...this.#sharedStreams(), this.#mailboxStream(spec), this.#timerStream(spec)],
+      consumers: this.#consumers(spec),
+    }
   }
 
   #consumers(spec: ActorSpec): { stream: string; wanted: Consumer }[] {
@@ -280,7 +287,8 @@ function isDefault(want: unknown): boolean {
 
 /** Changes that lose nothing: a bound that grows or goes, more subjects, a longer window or age, other texts. */
 export function isSafe(key: string, want: unknown, have: unknown): boolean {
-  if (key === 'max_msgs' || key === 'max_bytes') return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
+  if (key === 'max_msgs' || key === 'max_bytes')
+    return want === -1 || (typeof have === 'number' && have !== -1 && Number(want) >= have)
   if (key === 'max_age') return want === 0 || (have !== 0 && Number(want) >= Number(have))
   if (key === 'subjects') return (have as string[]).every((subject) => (want as string[]).includes(subject))
   if (key === 'duplicate_window') return Number(want) >= Number(have)

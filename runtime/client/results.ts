@@ -101,7 +101,8 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
     for (;;) {
       const heard = new Promise<void>((resolve) => (wake = resolve))
       const kept = await readKept(broker, subject)
-      if (kept !== undefined && !isEarlier(kept.headers, place, subjects)) return readOutcome(kept.headers, kept.body, what)
+      if (kept !== undefined && !isEarlier(kept.headers, place, subjects))
+        return readOutcome(kept.headers, kept.body, what)
       const leftMs = deadline - systemClock.monotonic()
       if (leftMs <= 0) throw notInTime(what, timeoutMs)
       const done = new AbortController()

@@ -112,7 +112,12 @@ export class Sender {
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const flight: Promise<void> = this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place))
+      const flight: Promise<void> = this.#sendOneOf(
+        ref,
+        payload,
+        rest,
+        id === undefined ? undefined : () => id(payload, place),
+      )
         .then(
           (sent) => void (fates[place] = { sent }),
           (error: unknown) => void (fates[place] = { error: toError(error) }),
@@ -230,7 +235,12 @@ export class Sender {
   }
 
   /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
-  async #sendOneOf<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, id: (() => string) | undefined): Promise<Sent<ResultOf<R>>> {
+  async #sendOneOf<I, R>(
+    ref: MessageRef<I, R>,
+    payload: I,
+    options: SendOptions,
+    id: (() => string) | undefined,
+  ): Promise<Sent<ResultOf<R>>> {
     return this.send(ref, payload, id === undefined ? options : { ...options, id: id() })
   }
 
@@ -393,7 +403,11 @@ class SentMessage implements Sent {
       throw new ConfigError('NOT_KEPT', text)
     }
     const timeoutMs = options.timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    return waitForKept(this.#host.broker, { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence }, timeoutMs)
+    return waitForKept(
+      this.#host.broker,
+      { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence },
+      timeoutMs,
+    )
   }
 
   cancel(options: { reason?: string; timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {

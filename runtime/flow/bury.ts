@@ -12,7 +12,13 @@ import { letterOf, outcomeHeaders } from './copies.ts'
 const REPEAT_MS = 60_000
 
 /** Stores the dead letter, then acks the delivery. Returns its reason. Throws what the publish throws. */
-export async function buryUndelivered(broker: Broker, delivery: Delivery, message: Message, failure: Failure, worker: string): Promise<DeadReason> {
+export async function buryUndelivered(
+  broker: Broker,
+  delivery: Delivery,
+  message: Message,
+  failure: Failure,
+  worker: string,
+): Promise<DeadReason> {
   const { subjects, publisher, acks } = broker
   const reason =
     failure.code === 'INVALID_HEADER' || failure.code === 'INVALID_ID'

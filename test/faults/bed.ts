@@ -70,7 +70,8 @@ export async function bed(options: BoxOptions = {}): Promise<Bed> {
       return letters
     },
     stored,
-    settled: () => until('an empty mailbox and timer', async () => (await stored(MAILBOX)) + (await stored(TIMER)) === 0),
+    settled: () =>
+      until('an empty mailbox and timer', async () => (await stored(MAILBOX)) + (await stored(TIMER)) === 0),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(children.map((child) => child.kill9()))
       await troupe.close()
@@ -80,7 +81,11 @@ export async function bed(options: BoxOptions = {}): Promise<Bed> {
 }
 
 /** Asks again and again; an error of the question counts as no, since servers are away in these tests. */
-export async function until(what: string, test: () => boolean | Promise<boolean>, patienceMs = PATIENCE_MS): Promise<void> {
+export async function until(
+  what: string,
+  test: () => boolean | Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
   const end = performance.now() + patienceMs
   let last: unknown
   while (performance.now() < end) {

@@ -24,7 +24,10 @@ export interface Child extends AsyncDisposable {
 /** Starts a fixture and waits until it is ready. */
 export async function startChild(fixture: 'worker' | 'sender', setup: object): Promise<Child> {
   const path = fileURLToPath(new URL(`./fixtures/${fixture}.ts`, import.meta.url))
-  const child = fork(path, [JSON.stringify(setup)], { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const child = fork(path, [JSON.stringify(setup)], {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
   const counts = new Map<string, number>()
   const listeners = new Set<() => void>()
   const exited = once(child, 'exit').then(([code]) => code as number | null)
@@ -41,7 +44,9 @@ export async function startChild(fixture: 'worker' | 'sender', setup: object): P
         resolve()
       }
       listeners.add(listener)
-      void exited.then((code) => reject(new Error(`${fixture} ended with ${code} before it said ${what} ${times} times`)))
+      void exited.then((code) =>
+        reject(new Error(`${fixture} ended with ${code} before it said ${what} ${times} times`)),
+      )
       listener()
     })
   }

@@ -100,7 +100,11 @@ describe('calling a live worker', () => {
   it('throws the handler’s own error', async () => {
     await using t = await testBundle({ actors: [render] })
     const error = await rejection(t.troupe.call(render.broken, undefined as never))
-    expect(error).toMatchObject({ name: 'OutcomeError', code: 'DEAD', failure: { name: 'RangeError', message: 'out of ink' } })
+    expect(error).toMatchObject({
+      name: 'OutcomeError',
+      code: 'DEAD',
+      failure: { name: 'RangeError', message: 'out of ink' },
+    })
   })
 
   it('is told that all slots are taken', async () => {
@@ -120,14 +124,21 @@ describe('calling a live worker', () => {
 
   it('ends with its timeout', async () => {
     await using t = await testBundle({ actors: [render], grace: '10ms' })
-    expect(await rejection(t.troupe.call(render.endless, undefined as never, { timeout: '50ms' }))).toMatchObject({ code: 'TIMEOUT' })
+    expect(await rejection(t.troupe.call(render.endless, undefined as never, { timeout: '50ms' }))).toMatchObject({
+      code: 'TIMEOUT',
+    })
   })
 
   it('carries msgpack and headers', async () => {
-    const echo = defineActor('echo', { messages: { echo: (payload: unknown, ctx) => [payload, ctx.headers['tenant']] } })
+    const echo = defineActor('echo', {
+      messages: { echo: (payload: unknown, ctx) => [payload, ctx.headers['tenant']] },
+    })
     await using t = await testBundle({ actors: [echo] })
     const sent = new Map([['at', new Date(5)]])
-    expect(await t.troupe.call(echo.echo, sent, { format: 'msgpack', headers: { tenant: 'acme' } })).toEqual([sent, 'acme'])
+    expect(await t.troupe.call(echo.echo, sent, { format: 'msgpack', headers: { tenant: 'acme' } })).toEqual([
+      sent,
+      'acme',
+    ])
   })
 })
 

@@ -21,7 +21,18 @@ interface Facts {
 function factsOf(ctx: Context): Facts {
   const { id, actor, message, attempt, root, worker } = ctx
   const [parent, planned] = [ctx.parent ?? null, ctx.planned?.getTime() ?? null]
-  return { id, actor, message, attempt, root, parent, planned, sent: ctx.sent.getTime(), worker, headers: { ...ctx.headers } }
+  return {
+    id,
+    actor,
+    message,
+    attempt,
+    root,
+    parent,
+    planned,
+    sent: ctx.sent.getTime(),
+    worker,
+    headers: { ...ctx.headers },
+  }
 }
 
 function family() {
@@ -45,7 +56,10 @@ function family() {
         if (ctx.attempt === 1) throw new Error('once')
         return note(ctx)
       },
-      remaining: { timeLimit: '1h', handle: (_payload: unknown, ctx: Context) => [ctx.remaining(), ctx.now().getTime()] },
+      remaining: {
+        timeLimit: '1h',
+        handle: (_payload: unknown, ctx: Context) => [ctx.remaining(), ctx.now().getTime()],
+      },
       talks: (_payload: unknown, ctx) => {
         ctx.progress({ percent: 50 })
         ctx.progress(1n)
@@ -126,7 +140,10 @@ describe('what a handler sends', () => {
       messages: {
         next: async (payload: { left: number }, ctx) => {
           seen.push([ctx.id, ctx.parent, ctx.root])
-          if (payload.left > 0) await ctx.send(actorRef('line')['next'] as never, { left: payload.left - 1 } as never, { id: `g${payload.left}` })
+          if (payload.left > 0)
+            await ctx.send(actorRef('line')['next'] as never, { left: payload.left - 1 } as never, {
+              id: `g${payload.left}`,
+            })
         },
       },
     })
@@ -146,7 +163,9 @@ describe('what a handler tells', () => {
     const { parent, child } = family()
     await using t = await testBundle({ actors: [parent, child], events: 'off' })
     const heard: unknown[] = []
-    t.troupe.connection.subscribe(`${t.namespace}.event.parent.talks.progress`, { callback: (_error, msg) => void heard.push(msg.json()) })
+    t.troupe.connection.subscribe(`${t.namespace}.event.parent.talks.progress`, {
+      callback: (_error, msg) => void heard.push(msg.json()),
+    })
     await t.troupe.connection.flush()
     await t.troupe.send(parent.talks, {}, { id: 'p' })
     await eventually('both were heard', () => heard.length === 2)
@@ -161,7 +180,13 @@ describe('what a handler tells', () => {
     await using t = await testBundle({ actors: [parent, child], logger })
     await t.troupe.send(parent.talks, {}, { id: 'p' })
     await t.events.wait('done')
-    expect(lines.find((line) => line['text'] === 'half way')).toMatchObject({ id: 'p', actor: 'parent', message: 'talks', attempt: 1, percent: 50 })
+    expect(lines.find((line) => line['text'] === 'half way')).toMatchObject({
+      id: 'p',
+      actor: 'parent',
+      message: 'talks',
+      attempt: 1,
+      percent: 50,
+    })
   })
 })
 
@@ -175,7 +200,16 @@ function recorder(lines: Record<string, unknown>[], fields: object = {}): never 
 describe('a definition', () => {
   it('stays callable in a plain test', () => {
     const { child } = family()
-    const ctx = { id: 'x', actor: 'child', message: 'born', attempt: 1, root: 'x', headers: {}, sent: new Date(5), worker: 'test' }
+    const ctx = {
+      id: 'x',
+      actor: 'child',
+      message: 'born',
+      attempt: 1,
+      root: 'x',
+      headers: {},
+      sent: new Date(5),
+      worker: 'test',
+    }
     expect(child.born.handle({}, ctx as unknown as Context)).toMatchObject({ id: 'x', sent: 5 })
   })
 
@@ -202,7 +236,10 @@ describe('a definition', () => {
     [{ messages: { go: { timeLimt: '1s', handle: () => 1 } } }, 'did you mean "timeLimit"?'],
     [{ messages: { go: { payload: {}, handle: () => 1 } } }, 'expected odd.go.payload to be a Standard Schema'],
     [{ messages: { go: { timeLimit: '0s', handle: () => 1 } } }, 'expected odd.go.timeLimit to be a duration above 0'],
-    [{ retry: { attempts: 0 }, messages: { go: () => 1 } }, 'expected odd.retry.attempts to be a whole number from 1, got: 0'],
+    [
+      { retry: { attempts: 0 }, messages: { go: () => 1 } },
+      'expected odd.retry.attempts to be a whole number from 1, got: 0',
+    ],
     [{ lanes: ['urgent'], messages: { go: () => 1 } }, 'expected odd.lanes to be a list of high, normal, low'],
     [{ messages: { 'go.on': () => 1 } }, "expected the message's name to be"],
     [{ messages: { all: () => 1 } }, 'reserved'],

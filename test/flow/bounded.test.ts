@@ -58,7 +58,13 @@ describe('who creates a mailbox', () => {
       subjects: (config['subjects'] as string[]).map((subject) => subject.replace(`.${name}.`, '.')),
     })
     expect(same(await configOf(t, 'one'), 'one')).toEqual(same(await configOf(t, 'two'), 'two'))
-    expect(await configOf(t, 'one')).toMatchObject({ retention: 'workqueue', discard: 'new', max_msgs: 50, duplicate_window: 30e9, storage: 'file' })
+    expect(await configOf(t, 'one')).toMatchObject({
+      retention: 'workqueue',
+      discard: 'new',
+      max_msgs: 50,
+      duplicate_window: 30e9,
+      storage: 'file',
+    })
     await system.stop()
     await t.another([bySender, byWorker])
     await t.events.wait('done')
@@ -68,7 +74,9 @@ describe('who creates a mailbox', () => {
     await using t = await testBundle()
     await t.another([defineActor('there', { messages: put })])
     const { actorRef } = await import('troupe')
-    expect(await rejection(t.troupe.send(actorRef('absent')['put'] as never, 1 as never))).toMatchObject({ code: 'UNKNOWN_ACTOR' })
+    expect(await rejection(t.troupe.send(actorRef('absent')['put'] as never, 1 as never))).toMatchObject({
+      code: 'UNKNOWN_ACTOR',
+    })
   })
 })
 
@@ -80,13 +88,20 @@ describe('settings that differ from what exists', () => {
     await t.troupe.send(wide.put, 1)
     const error = await rejection(t.another([narrow]))
     expect(error).toBeInstanceOf(BrokerError)
-    expect(error).toMatchObject({ code: 'DIFFERENT_SETTINGS', data: { differences: [{ key: 'max_msgs', want: 10, have: 100 }] } })
+    expect(error).toMatchObject({
+      code: 'DIFFERENT_SETTINGS',
+      data: { differences: [{ key: 'max_msgs', want: 10, have: 100 }] },
+    })
     expect(error.message).toContain('max_msgs is 100, expected 10')
     expect((await configOf(t, 'box'))['max_msgs']).toBe(100)
   })
 
   it('are applied where nothing is lost: a bound that grows, a lane more, a longer window', async () => {
-    const before = defineActor('box', { lanes: ['normal'], mailbox: { maxMessages: 10, dedupeWindow: '10s' }, messages: put })
+    const before = defineActor('box', {
+      lanes: ['normal'],
+      mailbox: { maxMessages: 10, dedupeWindow: '10s' },
+      messages: put,
+    })
     const after = defineActor('box', { mailbox: { maxMessages: 20, dedupeWindow: '1m' }, messages: put })
     await using t = await testBundle()
     await t.troupe.send(before.put, 1)
@@ -113,7 +128,10 @@ describe('with nats.manage off', () => {
     expect(error).toBeInstanceOf(BrokerError)
     expect(error).toMatchObject({ code: 'MISSING_ASSET' })
     expect(error.message).toContain('troupe deploy')
-    const names = await t.troupe.connection.request('$JS.API.STREAM.NAMES', JSON.stringify({ subject: `${t.namespace}.>` }))
+    const names = await t.troupe.connection.request(
+      '$JS.API.STREAM.NAMES',
+      JSON.stringify({ subject: `${t.namespace}.>` }),
+    )
     expect(names.json()).toMatchObject({ total: 0 })
   })
 
@@ -125,7 +143,9 @@ describe('with nats.manage off', () => {
     await t.troupe.send(actor.put, 1)
     await t.events.wait('done')
     const wider = defineActor('managed', { mailbox: { maxMessages: 20 }, messages: put })
-    expect(await rejection(t.another([wider], { nats: { manage: false } }))).toMatchObject({ code: 'DIFFERENT_SETTINGS' })
+    expect(await rejection(t.another([wider], { nats: { manage: false } }))).toMatchObject({
+      code: 'DIFFERENT_SETTINGS',
+    })
     expect((await configOf(t, 'managed'))['max_msgs']).toBe(10)
   })
 })

@@ -109,7 +109,8 @@ describe('cancelling', () => {
   it('by message, root or header meets all of them, and nothing that is sent afterwards', async () => {
     const { ran, actor } = work()
     await using t = await testBundle()
-    const send = (payload: string, headers: Record<string, string> = {}): Promise<unknown> => t.troupe.send(actor.go, payload, { headers })
+    const send = (payload: string, headers: Record<string, string> = {}): Promise<unknown> =>
+      t.troupe.send(actor.go, payload, { headers })
     await send('acme 1', { tenant: 'acme' })
     await send('other 1', { tenant: 'other' })
     await send('acme 2', { tenant: 'acme' })
@@ -127,7 +128,10 @@ describe('cancelling', () => {
 
   it('an id that was used again afterwards is another message', async () => {
     const { ran, actor } = work()
-    const quick = defineActor('work', { mailbox: { dedupeWindow: '100ms' }, messages: { go: (payload: unknown) => void ran.push(payload) } })
+    const quick = defineActor('work', {
+      mailbox: { dedupeWindow: '100ms' },
+      messages: { go: (payload: unknown) => void ran.push(payload) },
+    })
     await using t = await testBundle()
     const first = await t.troupe.send(quick.go, 1, { id: 'x' })
     await first.cancel({ timeout: '10ms' })
@@ -158,12 +162,13 @@ type Bundle = Awaited<ReturnType<typeof testBundle>>
 
 async function parkedIn(t: Bundle, count: number): Promise<void> {
   const subject = `$JS.API.STREAM.INFO.${t.namespace}-timer-work`
-  for (let messages = -1; messages !== count; ) {
+  for (let messages = -1; messages !== count;) {
     const info = await t.troupe.connection.request(subject)
     messages = info.json<{ state: { messages: number } }>().state.messages
   }
 }
 
 async function eventuallySettled(t: Bundle): Promise<void> {
-  while ([...t.system.workers.values()].some((worker) => worker.unsettled > 0)) await new Promise((resolve) => setImmediate(resolve))
+  while ([...t.system.workers.values()].some((worker) => worker.unsettled > 0))
+    await new Promise((resolve) => setImmediate(resolve))
 }

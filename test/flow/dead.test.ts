@@ -70,7 +70,8 @@ describe('dead letters', () => {
     await t.troupe.send(other.pay, undefined as never, { id: 'c' })
     await t.troupe.connection.request(`${t.namespace}.do.bank.unknown`, '{}', { timeout: 5_000 })
     await t.events.wait('dead', { count: 4 })
-    const ids = async (filter: object): Promise<string[]> => (await listed(t.troupe, filter)).map((letter) => letter.id).toSorted()
+    const ids = async (filter: object): Promise<string[]> =>
+      (await listed(t.troupe, filter)).map((letter) => letter.id).toSorted()
     expect(await ids({ id: 'a' })).toEqual(['a'])
     expect(await ids({ actor: 'other' })).toEqual(['c'])
     expect(await ids({ message: 'pay' })).toEqual(['a', 'c'])
@@ -97,7 +98,11 @@ describe('dead letters', () => {
     state.isBroken = false
     expect((await t.troupe.dead.retry({ id: 'p' })).map((one) => one.id)).toEqual(['p'])
     expect(await t.events.wait('done')).toMatchObject({ id: 'p', attempt: 1 })
-    expect(state.headers).toMatchObject({ tenant: 'acme', 'Troupe-Origin': `${t.namespace}-dead:${letter.sequence}`, 'Troupe-Error': 'Error: closed' })
+    expect(state.headers).toMatchObject({
+      tenant: 'acme',
+      'Troupe-Origin': `${t.namespace}-dead:${letter.sequence}`,
+      'Troupe-Error': 'Error: closed',
+    })
     expect(await listed(t.troupe)).toEqual([])
     expect(await t.troupe.dead.retry({ id: 'p' })).toEqual([])
     expect(state.ran).toBe(3)
@@ -106,7 +111,10 @@ describe('dead letters', () => {
   it('are retried once also where two people do it at the same time', async () => {
     const { actor, state } = failing()
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.sendMany(actor.pay, Array.from({ length: 20 }, (_, sum) => ({ sum })))
+    await t.troupe.sendMany(
+      actor.pay,
+      Array.from({ length: 20 }, (_, sum) => ({ sum })),
+    )
     await t.events.wait('dead', { count: 20 })
     state.isBroken = false
     const second = await t.sender()

@@ -79,7 +79,9 @@ describe('a system that stops', () => {
 
   it('gives up a handler that ignores its signal, and another system runs its message', async () => {
     const actor = defineActor('deaf', {
-      messages: { go: (_payload: unknown, ctx) => (ctx.worker.startsWith('one') ? new Promise<void>(() => {}) : undefined) },
+      messages: {
+        go: (_payload: unknown, ctx) => (ctx.worker.startsWith('one') ? new Promise<void>(() => {}) : undefined),
+      },
     })
     await using t = await testBundle({ actors: [actor], system: 'one', grace: '50ms' })
     await t.troupe.send(actor.go, {})
@@ -110,7 +112,9 @@ describe('a system that stops', () => {
     const actor = defineActor('hurried', {
       messages: {
         go: (_payload: unknown, ctx) =>
-          new Promise<void>((_resolve, reject) => ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error))),
+          new Promise<void>((_resolve, reject) =>
+            ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error)),
+          ),
       },
     })
     await using t = await testBundle({ actors: [actor] })
@@ -168,7 +172,9 @@ describe('a system that stops', () => {
     const actor = defineActor('cutOff', {
       messages: {
         go: (_payload: unknown, ctx) =>
-          new Promise<void>((_resolve, reject) => ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error))),
+          new Promise<void>((_resolve, reject) =>
+            ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error)),
+          ),
       },
     })
     await using t = await testBundle({ actors: [actor], server })

@@ -16,7 +16,9 @@ const actor = defineActor('talks', {
 })
 
 /** The events of one run of everything, as they are heard on NATS. */
-async function heardAt(level: EventLevel): Promise<{ subjects: string[]; bodies: Map<string, Record<string, unknown>>; namespace: string }> {
+async function heardAt(
+  level: EventLevel,
+): Promise<{ subjects: string[]; bodies: Map<string, Record<string, unknown>>; namespace: string }> {
   await using t = await testBundle({ system: 'talker' })
   const bodies = new Map<string, Record<string, unknown>>()
   const subjects: string[] = []
@@ -68,7 +70,11 @@ describe('events on NATS', () => {
       at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     })
     expect(bodies.get('event.talks.once.retry')).toMatchObject({ attempt: 1, failure: { message: 'once' } })
-    expect(bodies.get('event.system.talker.started')).toMatchObject({ system: 'talker', actors: ['talks'], pid: process.pid })
+    expect(bodies.get('event.system.talker.started')).toMatchObject({
+      system: 'talker',
+      actors: ['talks'],
+      pid: process.pid,
+    })
   })
 
   it('at level all: also what happens to every healthy message', async () => {
@@ -110,15 +116,19 @@ describe('when what a system stands on is deleted', () => {
     return heard
   }
 
-  it.each(['CONSUMER.DELETE.NAME.normal', 'CONSUMER.DELETE.NAME.high', 'STREAM.DELETE.NAME'])('%s: it is made again, and work goes on', async (call) => {
-    await using t = await testBundle({ actors: [healing] })
-    const heard = await troubles(t)
-    expect(await t.troupe.ask(healing.go, 1)).toBe(1)
-    await t.troupe.connection.request(`$JS.API.${call.replace('NAME', `${t.namespace}-mailbox-heals`)}`)
-    await eventually('it is told', () => heard.length > 0, 20_000)
-    const lane = call.endsWith('high') ? 'high' : 'normal'
-    expect(await t.troupe.ask(healing.go, 2, { lane, timeout: '20s' })).toBe(2)
-  }, 60_000)
+  it.each(['CONSUMER.DELETE.NAME.normal', 'CONSUMER.DELETE.NAME.high', 'STREAM.DELETE.NAME'])(
+    '%s: it is made again, and work goes on',
+    async (call) => {
+      await using t = await testBundle({ actors: [healing] })
+      const heard = await troubles(t)
+      expect(await t.troupe.ask(healing.go, 1)).toBe(1)
+      await t.troupe.connection.request(`$JS.API.${call.replace('NAME', `${t.namespace}-mailbox-heals`)}`)
+      await eventually('it is told', () => heard.length > 0, 20_000)
+      const lane = call.endsWith('high') ? 'high' : 'normal'
+      expect(await t.troupe.ask(healing.go, 2, { lane, timeout: '20s' })).toBe(2)
+    },
+    60_000,
+  )
 
   it('the timer’s stream: delayed messages work again', async () => {
     await using t = await testBundle({ actors: [healing] })

@@ -4,7 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
 
 /** Sends a backlog before there is a worker, and returns the lanes in the order in which they ran. */
-async function orderOf(counts: Readonly<Record<Lane, number>>, options: { concurrency: number; handlerMs: number; total?: number }): Promise<Lane[]> {
+async function orderOf(
+  counts: Readonly<Record<Lane, number>>,
+  options: { concurrency: number; handlerMs: number; total?: number },
+): Promise<Lane[]> {
   const ran: Lane[] = []
   const { high, normal, low } = counts
   const actor = defineActor('lanes', {
@@ -18,7 +21,12 @@ async function orderOf(counts: Readonly<Record<Lane, number>>, options: { concur
   })
   await using t = await testBundle()
   const backlog: [Lane, number][] = [['low', low], ['normal', normal], ['high', high]] // prettier-ignore
-  for (const [lane, count] of backlog) await t.troupe.sendMany(actor.go, Array.from({ length: count }, () => lane), { lane })
+  for (const [lane, count] of backlog)
+    await t.troupe.sendMany(
+      actor.go,
+      Array.from({ length: count }, () => lane),
+      { lane },
+    )
   await t.another([actor])
   const total = options.total ?? high + normal + low
   await eventually('all have run', () => ran.length >= total, 20_000)
@@ -102,12 +110,21 @@ describe('slow handlers don’t hoard', () => {
     const stuck = gate()
     const actor = defineActor('turns', {
       concurrency: 2,
-      messages: { go: (payload: { hang: boolean }, ctx) => (payload.hang && ctx.worker.startsWith('one') ? stuck.passed : undefined) },
+      messages: {
+        go: (payload: { hang: boolean }, ctx) =>
+          payload.hang && ctx.worker.startsWith('one') ? stuck.passed : undefined,
+      },
     })
     await using t = await testBundle({ actors: [actor], system: 'one' })
-    await t.troupe.sendMany(actor.go, Array.from({ length: 500 }, () => ({ hang: false })))
+    await t.troupe.sendMany(
+      actor.go,
+      Array.from({ length: 500 }, () => ({ hang: false })),
+    )
     await t.events.wait('done', { count: 500 })
-    await t.troupe.sendMany(actor.go, Array.from({ length: 100 }, () => ({ hang: true })))
+    await t.troupe.sendMany(
+      actor.go,
+      Array.from({ length: 100 }, () => ({ hang: true })),
+    )
     await t.events.wait('started', { count: 502 })
     await t.another([actor], { system: 'two' })
     await t.events.wait('done', { count: 598 })

@@ -74,7 +74,12 @@ describe('a delayed message', () => {
     })
     await using t = await testBundle({ actors: [actor] })
     const payload = new Map([['at', new Date(7)]])
-    await t.troupe.send(actor.go, payload, { delay: '700ms', lane: 'high', format: 'msgpack', headers: { tenant: 'acme' } })
+    await t.troupe.send(actor.go, payload, {
+      delay: '700ms',
+      lane: 'high',
+      format: 'msgpack',
+      headers: { tenant: 'acme' },
+    })
     await t.events.wait('done')
     expect(got).toEqual([payload, 'acme'])
     const info = await t.troupe.connection.request(`$JS.API.CONSUMER.INFO.${t.namespace}-mailbox-keeps.high`)
@@ -105,7 +110,9 @@ describe('a delayed message', () => {
     await Promise.all(payloads.map((n) => t.troupe.send(actor.ring, n, { delay: (n * 37) % 1_200 })))
     await t.events.wait('done', { count: 400 })
     expect(new Set(ran.map((one) => one.payload)).size).toBe(400)
-    expect(Math.min(...ran.filter((one) => !Number.isNaN(one.lateMs)).map((one) => one.lateMs))).toBeGreaterThanOrEqual(0)
+    expect(Math.min(...ran.filter((one) => !Number.isNaN(one.lateMs)).map((one) => one.lateMs))).toBeGreaterThanOrEqual(
+      0,
+    )
   })
 })
 

@@ -19,7 +19,10 @@ function crowd() {
 describe('concurrency', () => {
   it('is how many messages one worker runs at once', async () => {
     const { state, handle } = crowd()
-    const actor = defineActor('four', { concurrency: 4, messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 20) } })
+    const actor = defineActor('four', {
+      concurrency: 4,
+      messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 20) },
+    })
     await using t = await testBundle()
     await t.troupe.sendMany(actor.go, Array.from({ length: 60 }))
     await t.another([actor])
@@ -43,20 +46,32 @@ describe('a limit over all workers', () => {
     [1, 3, 20],
     [3, 50, 30],
     [5, 4, 0],
-  ])('of %i is never passed by two systems with concurrency %i and handlers of %i ms, and all run', async (limit, concurrency, ms) => {
-    const { state, handle } = crowd()
-    const actor = defineActor('narrow', { limit, concurrency, messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, ms) } })
-    await using t = await testBundle({ actors: [actor], system: 'one' })
-    await t.another([actor], { system: 'two' })
-    await t.troupe.sendMany(actor.go, Array.from({ length: 60 }))
-    await t.events.wait('done', { count: 60, timeoutMs: 20_000 })
-    expect(state.most).toBeLessThanOrEqual(limit)
-    expect(state.ran).toBe(60)
-  }, 40_000)
+  ])(
+    'of %i is never passed by two systems with concurrency %i and handlers of %i ms, and all run',
+    async (limit, concurrency, ms) => {
+      const { state, handle } = crowd()
+      const actor = defineActor('narrow', {
+        limit,
+        concurrency,
+        messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, ms) },
+      })
+      await using t = await testBundle({ actors: [actor], system: 'one' })
+      await t.another([actor], { system: 'two' })
+      await t.troupe.sendMany(actor.go, Array.from({ length: 60 }))
+      await t.events.wait('done', { count: 60, timeoutMs: 20_000 })
+      expect(state.most).toBeLessThanOrEqual(limit)
+      expect(state.ran).toBe(60)
+    },
+    40_000,
+  )
 
   it('is shared: both systems get on, and neither holds what it does not run', async () => {
     const { state, handle } = crowd()
-    const actor = defineActor('shared', { limit: 4, concurrency: 2, messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 30) } })
+    const actor = defineActor('shared', {
+      limit: 4,
+      concurrency: 2,
+      messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 30) },
+    })
     await using t = await testBundle({ actors: [actor], system: 'one' })
     await t.another([actor], { system: 'two' })
     await t.troupe.sendMany(actor.go, Array.from({ length: 80 }))
@@ -79,7 +94,10 @@ describe('a limit over all workers', () => {
 
   it('does not hold up what comes in slowly, one after the other', async () => {
     const { state, handle } = crowd()
-    const actor = defineActor('trickle', { limit: 1, messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 5) } })
+    const actor = defineActor('trickle', {
+      limit: 1,
+      messages: { go: (_payload: unknown, ctx) => handle(ctx.worker, 5) },
+    })
     await using t = await testBundle({ actors: [actor], system: 'one' })
     await t.another([actor], { system: 'two' })
     for (let n = 1; n <= 20; n++) {
@@ -93,7 +111,10 @@ describe('a limit over all workers', () => {
 describe('two actors in two systems', () => {
   it('each gets its own messages only, and each message is run once', async () => {
     const ran: string[] = []
-    const make = (name: string) => defineActor(name, { messages: { go: (payload: unknown, ctx) => void ran.push(`${ctx.actor} ${String(payload)}`) } })
+    const make = (name: string) =>
+      defineActor(name, {
+        messages: { go: (payload: unknown, ctx) => void ran.push(`${ctx.actor} ${String(payload)}`) },
+      })
     const [red, blue] = [make('red'), make('blue')]
     await using t = await testBundle({ actors: [red, blue], system: 'one' })
     await t.another([red, blue], { system: 'two' })

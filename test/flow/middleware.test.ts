@@ -34,7 +34,8 @@ it('the first is the outermost', async () => {
 })
 
 it('may change what comes in and what goes out', async () => {
-  const twice: Middleware = async (payload, _ctx, next) => `got ${String(await next({ n: (payload as { n: number }).n * 2 }))}`
+  const twice: Middleware = async (payload, _ctx, next) =>
+    `got ${String(await next({ n: (payload as { n: number }).n * 2 }))}`
   await using t = await testBundle({ actors: [actor], middleware: [twice] })
   expect(await t.troupe.ask(actor.go, { n: 4 })).toBe('got 8')
 })
@@ -57,7 +58,10 @@ it('sees what the handler throws, and what it throws itself fails the attempt', 
     }
   }
   await using t = await testBundle({ actors: [actor], middleware: [watching] })
-  expect(await rejection(t.troupe.ask(actor.fails, undefined as never))).toMatchObject({ code: 'DEAD', failure: { message: 'outside' } })
+  expect(await rejection(t.troupe.ask(actor.fails, undefined as never))).toMatchObject({
+    code: 'DEAD',
+    failure: { message: 'outside' },
+  })
   expect(seen).toEqual(['inside'])
 })
 

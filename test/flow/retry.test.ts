@@ -145,7 +145,9 @@ describe('whose rule holds', () => {
 
   it('the call’s backoff holds through all attempts', async () => {
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.own, undefined as never, { retry: { attempts: 3, backoff: { base: '5ms', factor: 1, jitter: 0 } } })
+    await t.troupe.send(actor.own, undefined as never, {
+      retry: { attempts: 3, backoff: { base: '5ms', factor: 1, jitter: 0 } },
+    })
     await t.events.wait('dead')
     expect(t.events.of('retry').map((event) => event.afterMs)).toEqual([5, 5])
   })
@@ -153,20 +155,28 @@ describe('whose rule holds', () => {
 
 describe('what a handler may return', () => {
   const answer = (reply: (ctx: Context) => unknown) =>
-    defineActor('answers', { retry: { attempts: 2, backoff: { base: '3ms', jitter: 0 } }, messages: { go: (_payload: unknown, ctx) => reply(ctx) } })
+    defineActor('answers', {
+      retry: { attempts: 2, backoff: { base: '3ms', jitter: 0 } },
+      messages: { go: (_payload: unknown, ctx) => reply(ctx) },
+    })
 
   it('retry: after the time that it says, counted as an attempt', async () => {
     const actor = answer((ctx) => (ctx.attempt === 1 ? retry({ after: '20ms', reason: 'not ready' }) : 'ok'))
     await using t = await testBundle({ actors: [actor] })
     expect(await t.troupe.ask(actor.go, {})).toBe('ok')
-    expect(t.events.of('retry')).toMatchObject([{ afterMs: 20, attempt: 1, failure: { name: 'Retry', message: 'not ready' } }])
+    expect(t.events.of('retry')).toMatchObject([
+      { afterMs: 20, attempt: 1, failure: { name: 'Retry', message: 'not ready' } },
+    ])
     expect(await t.events.wait('done')).toMatchObject({ attempt: 2 })
   })
 
   it('retry without a time: by the rule, and dead when the attempts are used up', async () => {
     const actor = answer(() => retry({ reason: 'never ready' }))
     await using t = await testBundle({ actors: [actor] })
-    expect(await rejection(t.troupe.ask(actor.go, {}))).toMatchObject({ code: 'DEAD', failure: { message: 'never ready', attempts: 2 } })
+    expect(await rejection(t.troupe.ask(actor.go, {}))).toMatchObject({
+      code: 'DEAD',
+      failure: { message: 'never ready', attempts: 2 },
+    })
     expect(t.events.of('retry').map((event) => event.afterMs)).toEqual([3])
   })
 
@@ -191,7 +201,11 @@ describe('what a handler may return', () => {
     await using t = await testBundle({ actors: [actor] })
     const { id } = await t.troupe.send(actor.go, {})
     await t.events.wait('dead')
-    expect(await t.troupe.dead.show(id)).toMatchObject({ reason: 'rejected', attempts: 1, failure: { message: 'the address does not exist' } })
+    expect(await t.troupe.dead.show(id)).toMatchObject({
+      reason: 'rejected',
+      attempts: 1,
+      failure: { message: 'the address does not exist' },
+    })
   })
 })
 
@@ -241,7 +255,9 @@ describe('the time limit of an attempt', () => {
     let end = (): void => {}
     const actor = defineActor('lateEnd', {
       retry: false,
-      messages: { go: { timeLimit: '50ms', handle: () => new Promise<string>((resolve) => (end = () => resolve('too late'))) } },
+      messages: {
+        go: { timeLimit: '50ms', handle: () => new Promise<string>((resolve) => (end = () => resolve('too late'))) },
+      },
     })
     await using t = await testBundle({ actors: [actor], grace: '50ms' })
     const asked = rejection(t.troupe.ask(actor.go, undefined as never))

@@ -71,7 +71,9 @@ describe('a message that is sent', () => {
   })
 
   it('is refused by its schema before it leaves, with the path', async () => {
-    const strict = defineActor('strict', { messages: { put: { payload: z.object({ to: z.email() }), handle: () => 1 } } })
+    const strict = defineActor('strict', {
+      messages: { put: { payload: z.object({ to: z.email() }), handle: () => 1 } },
+    })
     await using t = await testBundle({ actors: [strict] })
     const error = await rejection(t.troupe.send(strict.put, { to: 'nobody' }))
     expect(error).toBeInstanceOf(PayloadError)
@@ -167,7 +169,11 @@ describe('a kept result', () => {
   it('of a dead message is its typed error', async () => {
     await using t = await testBundle({ actors: [outcomes] })
     const error = await rejection((await t.troupe.send(outcomes.fails, undefined as never, { keep: '1h' })).result())
-    expect(error).toMatchObject({ name: 'OutcomeError', code: 'DEAD', failure: { name: 'TypeError', message: 'no such thing', code: 'E_NO', attempts: 1 } })
+    expect(error).toMatchObject({
+      name: 'OutcomeError',
+      code: 'DEAD',
+      failure: { name: 'TypeError', message: 'no such thing', code: 'E_NO', attempts: 1 },
+    })
   })
 
   it('of an expired one too, and of a cancelled one', async () => {
@@ -177,7 +183,11 @@ describe('a kept result', () => {
     await cancelled.cancel({ reason: 'not needed', timeout: '1ms' })
     await t.another([outcomes])
     expect(await rejection(expired.result())).toMatchObject({ name: 'OutcomeError', code: 'EXPIRED' })
-    expect(await rejection(cancelled.result())).toMatchObject({ name: 'OutcomeError', code: 'CANCELLED', failure: { message: 'not needed' } })
+    expect(await rejection(cancelled.result())).toMatchObject({
+      name: 'OutcomeError',
+      code: 'CANCELLED',
+      failure: { message: 'not needed' },
+    })
     expect(t.events.of('done')).toEqual([])
   })
 
@@ -190,7 +200,10 @@ describe('a kept result', () => {
   it('that does not come in time is a timeout, and the message is handled all the same', async () => {
     await using t = await testBundle()
     const sent = await t.troupe.send(outcomes.done, { n: 1 }, { keep: '1h' })
-    expect(await rejection(sent.result({ timeout: '20ms' }))).toMatchObject({ name: 'UnavailableError', code: 'TIMEOUT' })
+    expect(await rejection(sent.result({ timeout: '20ms' }))).toMatchObject({
+      name: 'UnavailableError',
+      code: 'TIMEOUT',
+    })
     await t.another([outcomes])
     expect(await sent.result()).toEqual({ twice: 2 })
   })
@@ -227,7 +240,9 @@ describe('many messages in one call', () => {
       messages: { put: { payload: z.object({ n: z.number() }), handle: ({ n }: { n: number }) => n } },
     })
     await using t = await testBundle()
-    const payloads = Array.from({ length: 5_000 }, (_, n) => (n % 1_000 === 999 ? { n: 'bad' as unknown as number } : { n }))
+    const payloads = Array.from({ length: 5_000 }, (_, n) =>
+      n % 1_000 === 999 ? { n: 'bad' as unknown as number } : { n },
+    )
     const fates = await t.troupe.sendMany(strict.put, payloads, { id: ({ n }, index) => `${index}:${n}` })
     expect(fates).toHaveLength(5_000)
     for (const [index, fate] of fates.entries()) {
@@ -245,7 +260,10 @@ describe('many messages in one call', () => {
   it('are in order also where the mailbox has to be created first', async () => {
     const { actor, seen } = keeper()
     await using t = await testBundle()
-    await t.troupe.sendMany(actor.put, Array.from({ length: 50 }, (_, n) => n))
+    await t.troupe.sendMany(
+      actor.put,
+      Array.from({ length: 50 }, (_, n) => n),
+    )
     await t.another([actor])
     await t.events.wait('done', { count: 50 })
     expect(seen.map((one) => one.payload)).toEqual(Array.from({ length: 50 }, (_, n) => n))
@@ -254,8 +272,14 @@ describe('many messages in one call', () => {
   it('fail one by one where a payload cannot be encoded or an id is bad', async () => {
     const { actor } = keeper()
     await using t = await testBundle()
-    const fates = await t.troupe.sendMany(actor.put, [1, 2n, 3], { id: (_payload, index) => (index === 2 ? '' : `n${index}`) })
-    expect(fates.map((fate) => (fate.error as { code?: string } | undefined)?.code)).toEqual([undefined, expect.any(String), 'INVALID_ID'])
+    const fates = await t.troupe.sendMany(actor.put, [1, 2n, 3], {
+      id: (_payload, index) => (index === 2 ? '' : `n${index}`),
+    })
+    expect(fates.map((fate) => (fate.error as { code?: string } | undefined)?.code)).toEqual([
+      undefined,
+      expect.any(String),
+      'INVALID_ID',
+    ])
   })
 
   it('keep the fates of those whose own id function throws', async () => {
@@ -279,7 +303,9 @@ describe('sending to nobody', () => {
 
   it('refuses what is no message', async () => {
     await using t = await testBundle()
-    const error = await rejection(t.troupe.send((define() as never as Record<string, never>)['putt'] as never, 1 as never))
+    const error = await rejection(
+      t.troupe.send((define() as never as Record<string, never>)['putt'] as never, 1 as never),
+    )
     expect(error).toMatchObject({ name: 'ActorError', code: 'UNKNOWN_MESSAGE' })
   })
 

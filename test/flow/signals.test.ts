@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-import { connect, actorRef } from 'troupe'
+import { actorRef, connect, defineActor } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
-import { serverOfFile } from '../kit/system.ts'
+import { serverOfFile, testBundle } from '../kit/system.ts'
 
 /** A process that runs one actor and prints a line for each thing that happens. */
 class Child implements AsyncDisposable {
@@ -50,6 +50,7 @@ async function startChild(namespace: string, url: string): Promise<Child> {
       finishes: async () => { console.log('begun'); await new Promise((resolve) => setTimeout(resolve, 300)); console.log('finished') },
       hangs: (_payload, ctx) => new Promise((_resolve, reject) => {
         console.log('begun')
+        const looking = setInterval(() => { if (ctx.stopping) { console.log('draining'); clearInterval(looking) } }, 5)
         ctx.signal.addEventListener('abort', () => { console.log('aborted: ' + ctx.signal.reason.why); reject(ctx.signal.reason) })
       }),
     } })
@@ -76,7 +77,7 @@ describe('a process that runs a system', () => {
     await sent.result()
   })
 
-  it('aborts what still runs at the second signal, ends with 0 soon, and gives its message back', async () => {
+  it('aborts what still runs at the second signal, ends soon with its code, and gives its message back', async () => {
     const { url } = await serverOfFile()
     await using child = await startChild('twice', url)
     await using troupe = await connect({ servers: url, namespace: 'twice' })
@@ -84,12 +85,16 @@ describe('a process that runs a system', () => {
     await child.line('begun')
     const before = performance.now()
     child.process.kill('SIGTERM')
+    await child.line('draining')
     child.process.kill('SIGINT')
-    expect(await child.exit()).toEqual([0, null])
-    expect(child.lines).toEqual(['ready', 'begun', 'aborted: shutdown', 'stopped'])
+    // 128 and the signal's number: not all that was begun was finished.
+    expect(await child.exit()).toEqual([130, null])
+    expect(child.lines).toEqual(['ready', 'begun', 'draining', 'aborted: shutdown', 'stopped'])
     // Not after the 30 seconds that the first signal would have given it.
     expect(performance.now() - before).toBeLessThan(10_000)
-    const info = await troupe.connection.request('$JS.API.CONSUMER.INFO.twice-mailbox-slow.normal')
-    expect(info.json()).toMatchObject({ num_ack_pending: 0 })
+    // Given back, so long before its lease is over, and as the same attempt.
+    const slow = defineActor('slow', { messages: { finishes: () => {}, hangs: () => {} } })
+    await using t = await testBundle({ actors: [slow], namespace: 'twice' })
+    expect(await t.events.wait('done', { timeoutMs: 5_000 })).toMatchObject({ message: 'hangs', attempt: 1 })
   })
 })

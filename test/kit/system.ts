@@ -1,10 +1,18 @@
+import {
+  connect,
+  run,
+  type AnyActor,
+  type ConnectOptions,
+  type MessageEvents,
+  type RunOptions,
+  type System,
+  type Troupe,
+} from 'troupe'
 /**
  * Systems for tests: on one nats-server per test file, each bundle in a namespace of its own, so that tests don't meet.
  * A bundle records the events of all its systems, since tests wait for events, never for time.
  */
 import { afterAll } from 'vitest'
-
-import { connect, run, type AnyActor, type ConnectOptions, type MessageEvents, type RunOptions, type System, type Troupe } from 'troupe'
 
 import { startServer, type TestServer } from './server.ts'
 
@@ -37,7 +45,11 @@ export class Events {
   /** Waits until there are `count` events of that name that match, and returns the last of them. */
   async wait<K extends keyof MessageEvents>(
     event: K,
-    { count = 1, where = () => true, timeoutMs = 10_000 }: { count?: number; where?: (data: MessageEvents[K]) => boolean; timeoutMs?: number } = {},
+    {
+      count = 1,
+      where = () => true,
+      timeoutMs = 10_000,
+    }: { count?: number; where?: (data: MessageEvents[K]) => boolean; timeoutMs?: number } = {},
   ): Promise<MessageEvents[K]> {
     const found = (): MessageEvents[K] | undefined => this.of(event).filter(where)[count - 1]
     return new Promise((resolve, reject) => {
@@ -122,7 +134,6 @@ export async function testBundle({ actors = [], server: own, ...options }: Bundl
   }
 }
 
-
 /** Something that code waits at until the test opens it. */
 export interface Gate {
   readonly passed: Promise<void>
@@ -136,7 +147,11 @@ export function gate(): Gate {
 }
 
 /** For what has no event: looks again and again until `check` holds. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function eventually(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
   const until = performance.now() + timeoutMs
   while (!(await check())) {
     if (performance.now() > until) throw new Error(`expected that ${what} within ${timeoutMs} ms`)

@@ -27,7 +27,11 @@ describe('the headers that options ask for', () => {
     ['none', {}, {}],
     ['the format, where it is not JSON', { format: 'msgpack' }, { 'Content-Type': 'application/msgpack' }],
     ['no format for JSON', { format: 'json' }, {}],
-    ['expiry, with the broom a day later', { expires: '10s' }, { 'Troupe-Expires': String(NOW + 10_000), 'Nats-TTL': '86410s' }],
+    [
+      'expiry, with the broom a day later',
+      { expires: '10s' },
+      { 'Troupe-Expires': String(NOW + 10_000), 'Nats-TTL': '86410s' },
+    ],
     ['expiry at a Date', { expires: new Date(NOW + 1) }, { 'Troupe-Expires': String(NOW + 1), 'Nats-TTL': '86401s' }],
     ['a deadline', { deadline: '1m' }, { 'Troupe-Deadline': String(NOW + 60_000) }],
     ['how long to keep the result', { keep: '1h' }, { 'Troupe-Keep': '3600000ms' }],
@@ -37,16 +41,21 @@ describe('the headers that options ask for', () => {
     expect(headers(options)).toEqual(expected)
   })
 
-  it.each(['Nats-Msg-Id', 'nats-rollup', 'Troupe-Id', 'TROUPE-REPLY'])('refuse %s, which is not the application’s', (name) => {
-    expect(() => headers({ headers: { [name]: 'x' } })).toThrow(PayloadError)
-  })
+  it.each(['Nats-Msg-Id', 'nats-rollup', 'Troupe-Id', 'TROUPE-REPLY'])(
+    'refuse %s, which is not the application’s',
+    (name) => {
+      expect(() => headers({ headers: { [name]: 'x' } })).toThrow(PayloadError)
+    },
+  )
 
   it.each(['a\r\nb', 'a\nb', 'a\0b'])('refuse the value %j, which would end its line', (value) => {
     expect(() => headers({ headers: { note: value } })).toThrow('expected header note to be text on one line')
   })
 
   it('refuse a retry rule that makes no sense', () => {
-    expect(() => headers({ retry: { attempts: 0 } })).toThrow('expected retry.attempts to be a whole number from 1, got: 0')
+    expect(() => headers({ retry: { attempts: 0 } })).toThrow(
+      'expected retry.attempts to be a whole number from 1, got: 0',
+    )
   })
 })
 

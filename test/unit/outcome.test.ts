@@ -14,10 +14,13 @@ describe('what a handler may return to choose its outcome', () => {
     expect(dead('gone')).toMatchObject({ kind: 'dead', reason: 'gone' })
   })
 
-  it.each([undefined, null, 1, 'dead', {}, { kind: 'dead', reason: 'x' }, []])('but not %j: that is a result', (value) => {
-    expect(isVerdict(value)).toBe(false)
-    expect(isVerdict(retry())).toBe(true)
-  })
+  it.each([undefined, null, 1, 'dead', {}, { kind: 'dead', reason: 'x' }, []])(
+    'but not %j: that is a result',
+    (value) => {
+      expect(isVerdict(value)).toBe(false)
+      expect(isVerdict(retry())).toBe(true)
+    },
+  )
 
   it('refuses a time that is none', () => {
     expect(() => snooze('soon')).toThrow(ConfigError)

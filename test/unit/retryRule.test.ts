@@ -8,7 +8,11 @@ class VeryGone extends Gone {}
 class Busy extends Error {}
 
 describe('laying a retry rule over another', () => {
-  const base = resolveRetry({ attempts: 3, backoff: { base: '2s', jitter: 0 }, on: [Busy], except: [Gone] }, DEFAULT_RETRY, 'retry')
+  const base = resolveRetry(
+    { attempts: 3, backoff: { base: '2s', jitter: 0 }, on: [Busy], except: [Gone] },
+    DEFAULT_RETRY,
+    'retry',
+  )
 
   it('keeps what is not said', () => {
     expect(resolveRetry(undefined, base, 'retry')).toBe(base)
@@ -59,14 +63,23 @@ describe('whether an error is retried', () => {
     ['none, by an empty list', { on: [] }, new Busy(), false],
     ['what the predicate accepts', { on: (error: Error) => error.message === 'again' }, new Error('again'), true],
     ['what the predicate refuses', { on: (error: Error) => error.message === 'again' }, new Error('no'), false],
-    ['what the excepting predicate accepts', { except: (error: Error) => error.message === 'no' }, new Error('no'), false],
+    [
+      'what the excepting predicate accepts',
+      { except: (error: Error) => error.message === 'no' },
+      new Error('no'),
+      false,
+    ],
   ] as [string, RetryOptions, Error, boolean][])('%s', (_name, options, error, expected) => {
     expect(isRetried(rule(options), error)).toBe(expected)
   })
 })
 
 describe('the wait before the next attempt', () => {
-  const rule = resolveRetry({ attempts: 4, backoff: { base: '1s', factor: 3, max: '5s', jitter: 0 } }, DEFAULT_RETRY, 'retry')
+  const rule = resolveRetry(
+    { attempts: 4, backoff: { base: '1s', factor: 3, max: '5s', jitter: 0 } },
+    DEFAULT_RETRY,
+    'retry',
+  )
   it.each([
     [1, 1_000],
     [2, 3_000],
