@@ -125,6 +125,8 @@ export class Sender {
           flight.end()
         },
       )
+      // Alone: where the mailbox has to be created first, the others would overtake it and each other.
+      if (place === 0) await flight.landed()
     }
     await flight.landed()
     return fates
