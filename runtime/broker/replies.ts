@@ -18,7 +18,8 @@ import type { Msg } from '@nats-io/transport-node'
 import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
-import { forbidden, isRefusal, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { forbidden, isRefusal } from './problems.ts'
 import { Slots } from './slots.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
@@ -154,7 +155,8 @@ export class Replies {
 
   /** Publishes it again, or ends it with a typed error. */
   #repeat(pending: Pending, now: number): void {
-    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil) return this.#giveUp(pending)
+    // Also what was asked for while down and never published: a nak that is late by now would hit another's delivery.
+    if (now >= pending.request.repeatUntil) return this.#giveUp(pending)
     this.#publish(pending)
   }
 

@@ -257,6 +257,18 @@ describe('many messages in one call', () => {
     await t.events.wait('done', { count: 4_995 })
   })
 
+  it('are in order also where the mailbox has to be created first', async () => {
+    const { actor, seen } = keeper()
+    await using t = await testBundle()
+    await t.troupe.sendMany(
+      actor.put,
+      Array.from({ length: 50 }, (_, n) => n),
+    )
+    await t.another([actor])
+    await t.events.wait('done', { count: 50 })
+    expect(seen.map((one) => one.payload)).toEqual(Array.from({ length: 50 }, (_, n) => n))
+  })
+
   it('fail one by one where a payload cannot be encoded or an id is bad', async () => {
     const { actor } = keeper()
     await using t = await testBundle()
