@@ -13,6 +13,7 @@ import { followCancels, Cancels, type Cancel, type CancelAnswer } from './broker
 import type { Delivery } from './broker/delivery.ts'
 import { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
+import { Pulse } from './broker/pulse.ts'
 import { serveActor, type LiveService } from './broker/service.ts'
 import { lineageOf, Sender } from './client/sender.ts'
 import { ConfigError, toError, toFailure, type Failure } from './errors.ts'
@@ -123,9 +124,13 @@ export class System {
     await broker.assets.shared()
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
-    this.#cleanups.push(() => keeper.stop())
+    const pulse = new Pulse(broker.connection)
+    this.#cleanups.push(
+      () => keeper.stop(),
+      () => pulse.stop(),
+    )
     await this.#followCancels()
-    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper)))
+    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper, pulse)))
     this.#watchConnection()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
@@ -172,7 +177,7 @@ export class System {
     this.#markStopped()
   }
 
-  async #startActor(spec: ActorSpec, keeper: Keeper): Promise<void> {
+  async #startActor(spec: ActorSpec, keeper: Keeper, pulse: Pulse): Promise<void> {
     const { broker, config, clock } = this.#link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
@@ -191,6 +196,7 @@ export class System {
       events: config.events,
       listens: this.#options.onEvent !== undefined,
       serverNow: () => clock.now(),
+      deliveredSince: () => pulse.since,
       cancelled: (message) => this.#cancelledWaiting(spec.name, message),
       senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
       invoke,

@@ -1,6 +1,6 @@
 /** What the timer reads and writes: a delayed message as sent, as parked, as released, as put into its mailbox. */
 import type { Placed } from '../../runtime/broker/delivery.ts'
-import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../../runtime/broker/headers.ts'
+import { broomTtl, encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../../runtime/broker/headers.ts'
 import { LANES, type Lane, type Subjects } from '../../runtime/broker/subjects.ts'
 import { toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { keptHeaders } from '../../runtime/flow/copies.ts'
@@ -34,9 +34,6 @@ interface Unreadable {
   readonly message: Message
   readonly failure: Failure
 }
-
-/** A day: the broom comes after everything that decides has decided. */
-const BROOM_S = 86_400
 
 /** A message from the `later` queue; without a time it is due now. */
 export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
@@ -145,8 +142,7 @@ function released(placed: Placed, message: Message, key: string, planned: number
   ]
   if (planned !== undefined) headers.push([H.due, String(planned)])
   if (message.expires !== undefined) {
-    const seconds = Math.max(1, Math.ceil((message.expires - Math.max(message.planned ?? 0, placed.storedAt)) / 1000))
-    headers.push([H.ttl, `${seconds + BROOM_S}s`])
+    headers.push([H.ttl, broomTtl(message.expires - Math.max(message.planned ?? 0, placed.storedAt))])
   }
   return encodeHeaders(headers)
 }

@@ -23,6 +23,7 @@ import {
 } from '@nats-io/transport-node'
 
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+import { forbidden, isRefusal, tooLarge } from './problems.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -115,6 +116,25 @@ export class Connection {
     // The library calls nothing but encode() on headers when it publishes: bytes made once spare its map of lists.
     const block = headers && ({ encode: () => headers } as unknown as MsgHdrs)
     this.#nc.publish(subject, payload ?? NO_BYTES, { reply: reply ?? '', headers: block } as PublishOptions)
+  }
+
+  /** Publishes and waits until the server has read it. Throws `BrokerError` `FORBIDDEN`, `PayloadError` `TOO_LARGE`. */
+  async publishHeard(subject: string, payload: Uint8Array, headers: Uint8Array): Promise<void> {
+    const size = payload.length + headers.length
+    if (size > this.maxPayload) throw tooLarge(subject, size, this.maxPayload)
+    let refused: Error | undefined
+    const unlisten = this.onProblem((problem) => {
+      if (isRefusal(problem, 'publish', subject)) refused = problem
+    })
+    try {
+      this.publish(subject, payload, headers)
+      // The server's refusal comes before its answer to this.
+      await this.#nc.flush()
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      unlisten()
+    }
+    if (refused !== undefined) throw forbidden(subject, refused)
   }
 
   /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */

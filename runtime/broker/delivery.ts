@@ -34,6 +34,8 @@ export class Delivery implements Placed {
   readonly count: number
   /** Its place among the consumer's deliveries. */
   readonly consumerSequence: number
+  /** Messages that wait behind it for the same consumer. */
+  readonly pending: number
   /** When it was stored, epoch ms by the server's clock. */
   readonly storedAt: number
   /** Whether more waits behind it for the same consumer. */
@@ -53,6 +55,7 @@ export class Delivery implements Placed {
     this.count = field(0)
     this.sequence = field(1)
     this.consumerSequence = field(2)
+    this.pending = field(4)
     // Nanoseconds are beyond what a number holds: the last six digits are left out.
     this.storedAt = digits(ackSubject, (places[first + 3] ?? 0) + 1, (places[first + 4] ?? 0) - 6)
     // A number without leading zeros: its first digit says whether it is none.
@@ -112,6 +115,7 @@ function findDots(ackSubject: string): number {
   for (let at = 0; at < ackSubject.length && found < places.length; at++) {
     if (ackSubject.charCodeAt(at) === DOT) places[found++] = at
   }
+  if (found < places.length) places[found] = ackSubject.length
   return found >= 10 ? 5 : 3
 }
 

@@ -43,7 +43,7 @@ export async function serveActor(
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
-  // Who calls right after the start must find us.
+  // Who starts a system counts on it: what is broadcast after that is heard.
   await connection.flush()
   return { stop: (withinMs) => stop(service, broadcasts, live, withinMs), hurry: () => live.hurry() }
 }

@@ -10,13 +10,14 @@ import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../broker/headers.ts'
-import type { Published } from '../broker/publisher.ts'
+import type { Publication, Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, PayloadError, UnavailableError, describe, toError } from '../errors.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
@@ -70,7 +71,7 @@ const CANCEL_TIMEOUT_MS = 2_000
 /** While a mailbox has no leader or its server starts. */
 const AWAY_MS = 10_000
 /** Messages of one `sendMany` that wait for their ack at once. */
-const WINDOW = 4_096
+const WINDOW = 512
 
 export class Sender {
   readonly #host: SenderHost
@@ -85,7 +86,7 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     if (options !== undefined) checkOptions(options)
     await this.#check(ref, payload)
     return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
@@ -102,33 +103,32 @@ export class Sender {
    */
   async sendMany<I, R>(
     ref: MessageRef<I, R>,
-    payloads: Iterable<I>,
-    options: Omit<SendOptions, 'id'> & { id?: (payload: I, index: number) => string } = {},
+    payloads: Iterable<NoInfer<I>>,
+    options: Omit<SendOptions, 'id'> & { id?: (payload: NoInfer<I>, index: number) => string } = {},
   ): Promise<Fate<ResultOf<R>>[]> {
     const { id, ...rest } = options
     checkOptions(rest)
     const fates: Fate<ResultOf<R>>[] = []
-    const flying = new Set<Promise<void>>()
+    const flight = new Flight(WINDOW)
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const flight: Promise<void> = this.#sendOneOf(
-        ref,
-        payload,
-        rest,
-        id === undefined ? undefined : () => id(payload, place),
+      if (flight.isFull) await flight.room()
+      flight.begin()
+      this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place)).then(
+        (sent) => {
+          fates[place] = { sent }
+          flight.end()
+        },
+        (error: unknown) => {
+          fates[place] = { error: toError(error) }
+          flight.end()
+        },
       )
-        .then(
-          (sent) => void (fates[place] = { sent }),
-          (error: unknown) => void (fates[place] = { error: toError(error) }),
-        )
-        .finally(() => flying.delete(flight))
-      flying.add(flight)
       // Alone: where the mailbox has to be created first, the others would overtake it and each other.
-      if (place === 0) await flight
-      if (flying.size >= WINDOW) await Promise.race(flying)
+      if (place === 0) await flight.landed()
     }
-    await Promise.all(flying)
+    await flight.landed()
     return fates
   }
 
@@ -138,7 +138,7 @@ export class Sender {
    */
   async ask<I, R>(
     ref: MessageRef<I, R>,
-    payload: I,
+    payload: NoInfer<I>,
     options: SendOptions & { timeout?: Duration } = {},
   ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
@@ -159,7 +159,7 @@ export class Sender {
    * Calls a live worker: request and reply, nothing stored, no retry. Throws `ActorError` `NO_LIVE_WORKER` where none runs,
    * `OutcomeError` `DEAD` with the handler's error, `UnavailableError` `TIMEOUT` (default 30 s) or `BUSY`.
    */
-  async call<I, R>(ref: MessageRef<I, R>, payload: I, options: CallOptions = {}): Promise<ResultOf<R>> {
+  async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
@@ -170,7 +170,7 @@ export class Sender {
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
   async broadcast<I>(
     ref: MessageRef<I, unknown>,
-    payload: I,
+    payload: NoInfer<I>,
     options: Omit<CallOptions, 'timeout'> = {},
   ): Promise<void> {
     await this.#check(ref, payload)
@@ -182,12 +182,11 @@ export class Sender {
         'DISCONNECTED',
         'expected a connection to NATS to broadcast on, but there is none now. Try again.',
       )
-    connection.publish(
+    await connection.publishHeard(
       subjects.broadcast(ref.actor, ref.message),
       encode(CONTENT_TYPES[format], payload),
       encodeHeaders(own),
     )
-    await connection.flush()
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
@@ -324,26 +323,47 @@ export class Sender {
       ref.spec === undefined ? broker.assets.settings.dedupeWindowMs : broker.assets.dedupeWindowMs(ref.spec)
     const stream = broker.subjects.mailboxStream(ref.actor)
     const publication = { subject, payload, headers, stream, repeatMs: windowMs * SAFE_SHARE_OF_WINDOW, awayMs: 0 }
+    // With a stream that never answered, one silence is enough to look whether it is there: where somebody else listens
+    // on the subject, the server does not say that no stream does.
+    const isNew = !broker.publisher.hasHeardOf(stream)
+    const first = isNew ? { ...publication, repeatMs: 0 } : publication
+    const from = isNew ? systemClock.monotonic() : 0
     return new Promise((resolve, reject) => {
-      broker.publisher.store(publication, resolve, (error) => {
+      broker.publisher.store(first, resolve, (error) => {
+        if (isNew && isUnanswered(error))
+          return void this.#afterSilence(ref, publication, error, from).then(resolve, reject)
         if (!(error instanceof JetStreamError)) return reject(error)
         this.#again(ref, publication, error).then(resolve, reject)
       })
     })
   }
 
+  /** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe. */
+  async #afterSilence(ref: Target, publication: Publication, silence: Error, from: number): Promise<Published> {
+    const { broker } = this.#host
+    const problem = await broker.api.streamInfo(publication.stream).then(
+      () => undefined,
+      (error: unknown) => toError(error),
+    )
+    const isGone = problem instanceof JetStreamError && problem.refusal === 'gone'
+    if (isGone && ref.spec === undefined) throw await explainRefusal(broker, ref, problem)
+    if (isGone && ref.spec !== undefined) {
+      broker.assets.forget()
+      await broker.assets.mailbox(ref.spec)
+      return broker.publisher.publish(publication)
+    }
+    const leftMs = publication.repeatMs - (systemClock.monotonic() - from)
+    if (leftMs <= 0) throw silence
+    return broker.publisher.publish({ ...publication, repeatMs: leftMs })
+  }
+
   /** Nobody took it: create the mailbox where its definition is known, else say why. */
-  async #again(
-    ref: Target,
-    publication: Parameters<Broker['publisher']['publish']>[0],
-    error: JetStreamError,
-  ): Promise<Published> {
+  async #again(ref: Target, publication: Publication, error: JetStreamError): Promise<Published> {
     const { broker } = this.#host
     try {
       if (error.refusal !== 'away') throw error
       if (ref.spec !== undefined) {
-        broker.assets.forget()
-        await broker.assets.mailbox(ref.spec)
+        await broker.assets.mailboxAgain(ref.spec)
       } else {
         await broker.api.streamInfo(publication.stream)
       }
@@ -362,6 +382,41 @@ export interface CallOptions {
 }
 
 const NO_OPTIONS: SendOptions = Object.freeze({})
+
+/** How many of a long list are under way. Waiting with Promise.race would look at all of them for each that lands. */
+class Flight {
+  readonly #most: number
+  #count = 0
+  #wake: (() => void) | undefined
+  #until = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get isFull(): boolean {
+    return this.#count >= this.#most
+  }
+  begin(): void {
+    this.#count++
+  }
+  end(): void {
+    if (--this.#count <= this.#until) this.#wake?.()
+  }
+  /** Resolves when half of them have landed. */
+  room(): Promise<void> {
+    return this.#fallTo(this.#most >> 1)
+  }
+  landed(): Promise<void> {
+    return this.#fallTo(0)
+  }
+
+  #fallTo(until: number): Promise<void> {
+    if (this.#count <= until) return Promise.resolve()
+    this.#until = until
+    return new Promise((resolve) => (this.#wake = resolve))
+  }
+}
 
 class SentMessage implements Sent {
   readonly id: string
@@ -419,6 +474,10 @@ class SentMessage implements Sent {
 /** The whole block of a plain message: one header, made without a list. */
 function plainHeaders(id: string): Buffer {
   return Buffer.from(`NATS/1.0\r\n${H.dedupe}: ${id}\r\n\r\n`, 'latin1')
+}
+
+function isUnanswered(error: Error): boolean {
+  return error instanceof UnavailableError && error.code === 'OUTCOME_UNKNOWN'
 }
 
 /** An id as a header carries it: as it is, unless a line break or a margin would change it. */

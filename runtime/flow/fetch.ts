@@ -280,12 +280,10 @@ export class Fetch {
     const delivery = buffer?.[head]
     if (buffer === undefined || delivery === undefined) return undefined
     this.#buffered--
-    if (head + 1 === buffer.length) {
-      buffer.length = 0
-      this.#heads[lane] = 0
-    } else {
-      this.#heads[lane] = head + 1
-    }
+    // What was taken is cut off now and then: at once when the buffer is empty, else it would hold all that ever passed.
+    const isCut = head + 1 === buffer.length || head >= MAX_BUFFER
+    if (isCut) buffer.splice(0, head + 1)
+    this.#heads[lane] = isCut ? 0 : head + 1
     return delivery
   }
 

@@ -5,7 +5,7 @@
  * slots of their own, as many as the mailbox: a flood of calls must not starve what is stored, nor the other way round.
  */
 import type { ActorSpec, MessageSpec } from '../actor.ts'
-import { H, HeaderBlock } from '../broker/headers.ts'
+import { H, type HeaderBlock } from '../broker/headers.ts'
 import { decode, encode, parseContentType, type ContentType } from '../codec/codec.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'

@@ -113,9 +113,9 @@ describe('a worker that stands still for longer than its lease', () => {
     'neither gives back nor ends what another runs now, however its handlers end (P2)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '1s', concurrency: many(1_000) })
+      await using t = await bed({ lease: '3s', concurrency: many(1_000) })
       // Its handlers end by a timer that passes while it stands still: at the thaw they end at once, beside everything else.
-      const stale = await t.worker('stale', { napMs: 1_500, grace: '1m' })
+      const stale = await t.worker('stale', { napMs: 3_500, grace: '1m' })
       const sent = await occupy(t, stale, many(1_000), 'nap', (index) => ({
         ms: 60_000,
         end: HARMLESS[index % 4],
@@ -136,8 +136,8 @@ describe('a worker that stands still for longer than its lease', () => {
     'does not take its lease up again with a heartbeat, and its handlers are told (P2)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '1s', concurrency: many(1_000) })
-      const stale = await t.worker('stale', { napMs: 4_000, grace: '1m' })
+      await using t = await bed({ lease: '3s', concurrency: many(1_000) })
+      const stale = await t.worker('stale', { napMs: 8_000, grace: '1m' })
       const sent = await occupy(t, stale, many(1_000), 'nap', (index) => ({
         ms: 60_000,
         end: HARMLESS[index % 4],
@@ -160,9 +160,9 @@ describe('a worker that stands still for longer than its lease', () => {
 
 describe('a worker that is cut off while a handler blocks its event loop', () => {
   it('does not take for its own again what its heartbeats reach after the cut (P2)', { timeout: 300_000 }, async () => {
-    await using t = await bed({ lease: '1s', concurrency: many(1_000) })
+    await using t = await bed({ lease: '3s', concurrency: many(1_000) })
     await using proxy = await startProxy(t.server.port)
-    const stale = await t.worker('stale', { url: proxy.url, napMs: 2_000, blockMs: 6_000, grace: '1m' })
+    const stale = await t.worker('stale', { url: proxy.url, napMs: 4_000, blockMs: 9_000, grace: '1m' })
     const sent = await occupy(t, stale, many(1_000) - 1, 'nap', (index) => ({
       ms: 60_000,
       end: HARMLESS[index % 4],
