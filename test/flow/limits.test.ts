@@ -77,7 +77,7 @@ describe('a limit over all workers', () => {
     await t.troupe.sendMany(actor.go, Array.from({ length: 80 }))
     await t.events.wait('done', { count: 80, timeoutMs: 20_000 })
     expect(state.most).toBeLessThanOrEqual(4)
-    expect(Math.min(...[...state.byWorker.values()])).toBeGreaterThan(15)
+    expect(Math.min(...state.byWorker.values())).toBeGreaterThan(15)
     expect(state.byWorker.size).toBe(2)
   }, 40_000)
 
