@@ -66,8 +66,8 @@ describe('dead letters', () => {
     const other = defineActor('other', { retry: false, messages: { pay: (): never => { throw new Error('no') } } }) // prettier-ignore
     await using t = await testBundle({ actors: [actor, other] })
     await t.troupe.send(actor.pay, { sum: 1 }, { id: 'a' })
-    await t.troupe.send(actor.note, undefined as never, { id: 'b' })
-    await t.troupe.send(other.pay, undefined as never, { id: 'c' })
+    await t.troupe.send(actor.note, undefined, { id: 'b' })
+    await t.troupe.send(other.pay, undefined, { id: 'c' })
     await t.troupe.connection.request(`${t.namespace}.do.bank.unknown`, '{}', { timeout: 5_000 })
     await t.events.wait('dead', { count: 4 })
     const ids = async (filter: object): Promise<string[]> =>
@@ -157,7 +157,7 @@ describe('dead letters', () => {
     const { actor } = failing()
     await using t = await testBundle({ actors: [actor] })
     await t.troupe.send(actor.pay, { sum: 1 }, { id: 'a' })
-    await t.troupe.send(actor.note, undefined as never, { id: 'b' })
+    await t.troupe.send(actor.note, undefined, { id: 'b' })
     await t.events.wait('dead', { count: 2 })
     expect((await t.troupe.dead.purge({ message: 'pay' })).map((letter) => letter.id)).toEqual(['a'])
     expect((await listed(t.troupe)).map((letter) => letter.id)).toEqual(['b'])

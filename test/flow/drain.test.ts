@@ -160,7 +160,7 @@ describe('a system that stops', () => {
   it('gives back a delayed message that its timer held', async () => {
     const actor = defineActor('alarm', { messages: { ring: () => 1 } })
     await using t = await testBundle({ actors: [actor] })
-    const sent = await t.troupe.send(actor.ring, undefined as never, { delay: '590ms', keep: '1m' })
+    const sent = await t.troupe.send(actor.ring, undefined, { delay: '590ms', keep: '1m' })
     await eventually('the timer holds it', () => t.system.timers.get('alarm')?.holding === 1)
     await t.system.stop()
     await t.another([actor])

@@ -30,11 +30,11 @@ async function heardAt(
   })
   await t.troupe.connection.flush()
   const system = await t.another([actor], { events: level, system: 'talker' })
-  await t.troupe.send(actor.fine, undefined as never, { id: 'f' })
+  await t.troupe.send(actor.fine, undefined, { id: 'f' })
   await t.troupe.send(actor.once, {})
-  await t.troupe.send(actor.fails, undefined as never, { id: 'd' })
+  await t.troupe.send(actor.fails, undefined, { id: 'd' })
   await t.troupe.send(actor.naps, {})
-  await t.troupe.send(actor.fine, undefined as never, { expires: '1ms', delay: '20ms' })
+  await t.troupe.send(actor.fine, undefined, { expires: '1ms', delay: '20ms' })
   await t.events.wait('done', { count: 3 })
   await t.events.wait('dead')
   await system.stop()
@@ -90,7 +90,7 @@ describe('events on NATS', () => {
 describe('listeners in the process', () => {
   it('hear everything, whatever is published', async () => {
     await using t = await testBundle({ actors: [actor], events: 'off' })
-    await t.troupe.send(actor.fine, undefined as never)
+    await t.troupe.send(actor.fine, undefined)
     await t.events.wait('done')
     expect(t.events.seen.map((one) => one.event)).toEqual(['started', 'done'])
   })
@@ -98,7 +98,7 @@ describe('listeners in the process', () => {
   it('hear of a rejection that a handler left behind, and its message is done', async () => {
     const leaks = defineActor('leaks', { messages: { go: () => void Promise.reject(new Error('nobody waits')) } })
     await using t = await testBundle({ actors: [leaks] })
-    await t.troupe.send(leaks.go, undefined as never, { id: 'l' })
+    await t.troupe.send(leaks.go, undefined, { id: 'l' })
     expect(await t.events.wait('leak')).toMatchObject({ id: 'l', failure: { message: 'nobody waits' } })
     await t.events.wait('done')
   })

@@ -58,7 +58,7 @@ it('sees what the handler throws, and what it throws itself fails the attempt', 
     }
   }
   await using t = await testBundle({ actors: [actor], middleware: [watching] })
-  expect(await rejection(t.troupe.ask(actor.fails, undefined as never))).toMatchObject({
+  expect(await rejection(t.troupe.ask(actor.fails, undefined))).toMatchObject({
     code: 'DEAD',
     failure: { message: 'outside' },
   })

@@ -163,12 +163,12 @@ describe('a kept result', () => {
 
   it('is nothing where the handler returned nothing', async () => {
     await using t = await testBundle({ actors: [outcomes] })
-    expect(await (await t.troupe.send(outcomes.nothing, undefined as never, { keep: '1h' })).result()).toBeUndefined()
+    expect(await (await t.troupe.send(outcomes.nothing, undefined, { keep: '1h' })).result()).toBeUndefined()
   })
 
   it('of a dead message is its typed error', async () => {
     await using t = await testBundle({ actors: [outcomes] })
-    const error = await rejection((await t.troupe.send(outcomes.fails, undefined as never, { keep: '1h' })).result())
+    const error = await rejection((await t.troupe.send(outcomes.fails, undefined, { keep: '1h' })).result())
     expect(error).toMatchObject({
       name: 'OutcomeError',
       code: 'DEAD',
