@@ -81,6 +81,23 @@ type PayloadOf<M> = M extends (payload: infer P, ...rest: any[]) => any
 // oxlint-disable-next-line typescript/no-explicit-any -- inference only
 type ReturnOf<M> = M extends (...args: any[]) => infer R ? R : M extends { handle(...args: any[]): infer R } ? R : never
 
+/**
+ * What inference lets through and should not: a key that is no option, and a handler that was annotated with another payload
+ * than its schema gives. Both then have to be `never`.
+ */
+type Fitting<M> = {
+  readonly [K in keyof M]: M[K] extends { handle: unknown } ? { readonly [Key in WrongKey<M[K]>]: never } : unknown
+}
+type WrongKey<Message> =
+  | Exclude<keyof Message, keyof MessageOptions<unknown, unknown>>
+  | (IsFitting<Message> extends false ? 'payload' : never)
+// oxlint-disable-next-line typescript/no-explicit-any -- inference only
+type IsFitting<M> = M extends { payload: StandardSchemaV1<any, infer Output> }
+  ? [Output] extends [PayloadOf<M>]
+    ? true
+    : false
+  : true
+
 /** What `defineActor` returns: each message under its name. */
 export type Actor<Messages> = { readonly [SPEC]: ActorSpec } & {
   readonly [K in keyof Messages]: MessageRef<InputOf<Messages[K]>, ReturnOf<Messages[K]>>
@@ -132,7 +149,7 @@ const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
 /** Defines an actor. Throws `ConfigError` (`INVALID_NAME`, `INVALID_OPTION`) with what was expected and what came. */
 export function defineActor<P, M>(
   name: string,
-  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M },
+  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M & Fitting<M> },
 ): Actor<M> {
   const spec = actorSpec(checkName(name, 'actor'), options)
   const refs = [...spec.messages.values()].map(
@@ -193,6 +210,8 @@ function actorSpec(name: string, options: ActorOptions & { messages: Record<stri
   if (typeof options !== 'object' || options === null) throw invalid(name, 'options with messages', options)
   checkKeys(options, ACTOR_KEYS, name)
   const { messages, mailbox = {}, lanes = LANES } = options
+  if (typeof mailbox !== 'object' || mailbox === null)
+    throw invalid(`${name}.mailbox`, `an object with ${MAILBOX_KEYS.join(', ')}`, mailbox)
   checkKeys(mailbox, MAILBOX_KEYS, `${name}.mailbox`)
   if (typeof messages !== 'object' || messages === null || Object.keys(messages).length === 0) {
     throw invalid(`${name}.messages`, 'at least one message with a handler', messages)
@@ -210,7 +229,7 @@ function actorSpec(name: string, options: ActorOptions & { messages: Record<stri
     maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
-    description: options.description,
+    description: line(options.description, `${name}.description`),
     messages: new Map(entries),
   }
 }
@@ -233,7 +252,7 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
     schema: payload,
     timeLimitMs: positive(timeLimit ?? defaults.timeLimit, `${path}.timeLimit`),
     retry: resolveRetry(retry, actorRetry, `${path}.retry`),
-    description,
+    description: line(description, `${path}.description`),
     handle: handle.bind(options),
   }
 }
@@ -254,6 +273,11 @@ function checkKeys(options: object, keys: readonly string[], name: string): void
 function count(value: number | undefined, name: string): number | undefined {
   if (value === undefined || (Number.isInteger(value) && value >= 1)) return value
   throw invalid(name, 'a whole number from 1', value)
+}
+
+function line(value: string | undefined, name: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  throw invalid(name, 'text', value)
 }
 
 function positive(value: Duration | undefined, name: string): number | undefined {

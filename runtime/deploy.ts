@@ -4,8 +4,9 @@
  */
 import type { ActorSpec } from './actor.ts'
 import { JetStreamError } from './broker/api.ts'
-import { differencesOf, isSafe, updated, type Difference, type Stream, type Wanted } from './broker/assets.ts'
+import type { Wanted } from './broker/assets.ts'
 import type { Broker } from './broker/broker.ts'
+import { differencesOf, isSafe, updated, type Difference, type Stream } from './broker/differences.ts'
 import { toError } from './errors.ts'
 
 /** A stream or consumer, and what became of it. */

@@ -3,7 +3,16 @@ export { actorRef, defineActor, isActor } from './actor.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
 export { dead, retry, snooze } from './outcome.ts'
-export type { DeadReason, Outcome, ResultOf, Status, Verdict } from './outcome.ts'
+export type {
+  DeadReason,
+  DeadVerdict,
+  Outcome,
+  ResultOf,
+  RetryVerdict,
+  SnoozeVerdict,
+  Status,
+  Verdict,
+} from './outcome.ts'
 export type { ErrorFilter, RetryOptions, RetryOverride } from './retryRule.ts'
 export type { Backoff } from './time/backoff.ts'
 export type { Duration } from './time/duration.ts'

@@ -43,26 +43,42 @@ export type Status = 'done' | 'dead' | 'cancelled' | 'expired'
 
 const VERDICT = Symbol.for('troupe.verdict')
 
+/** What `retry(…)` makes. Each verdict is an interface, so that a declaration file can name it where an actor is exported. */
+export interface RetryVerdict {
+  readonly [VERDICT]: true
+  readonly kind: 'retry'
+  readonly afterMs: number | undefined
+  readonly reason: string
+}
+/** What `snooze(…)` makes. */
+export interface SnoozeVerdict {
+  readonly [VERDICT]: true
+  readonly kind: 'snooze'
+  readonly afterMs: number
+}
+/** What `dead(…)` makes. */
+export interface DeadVerdict {
+  readonly [VERDICT]: true
+  readonly kind: 'dead'
+  readonly reason: string
+}
+
 /** What a handler returns to choose an outcome other than done. Made by `retry`, `snooze` and `dead`. */
-export type Verdict = { readonly [VERDICT]: true } & (
-  | { readonly kind: 'retry'; readonly afterMs: number | undefined; readonly reason: string }
-  | { readonly kind: 'snooze'; readonly afterMs: number }
-  | { readonly kind: 'dead'; readonly reason: string }
-)
+export type Verdict = RetryVerdict | SnoozeVerdict | DeadVerdict
 
 /** This attempt failed; try again `after` so long (default: by the retry rule). Counts as an attempt. */
-export function retry(options: { after?: Duration; reason?: string } = {}): Verdict {
+export function retry(options: { after?: Duration; reason?: string } = {}): RetryVerdict {
   const afterMs = options.after === undefined ? undefined : parseDuration(options.after, 'retry.after')
   return { [VERDICT]: true, kind: 'retry', afterMs, reason: options.reason ?? 'the handler asked for a retry' }
 }
 
 /** Not now: run the message again `after` so long. Counts no attempt. */
-export function snooze(after: Duration): Verdict {
+export function snooze(after: Duration): SnoozeVerdict {
   return { [VERDICT]: true, kind: 'snooze', afterMs: parseDuration(after, 'snooze') }
 }
 
 /** This message can never succeed: make it a dead letter at once. */
-export function dead(reason: string): Verdict {
+export function dead(reason: string): DeadVerdict {
   return { [VERDICT]: true, kind: 'dead', reason }
 }
 

@@ -44,6 +44,8 @@ const KEYS = ['attempts', 'backoff', 'on', 'except']
 export function resolveRetry(options: RetryOptions | false | undefined, base: RetryRule, name: string): RetryRule {
   if (options === undefined) return base
   if (options === false) return { ...base, attempts: 1 }
+  if (typeof options !== 'object' || options === null)
+    throw invalid(name, `false, or an object with ${KEYS.join(', ')}`, options)
   for (const key of Object.keys(options)) {
     if (!KEYS.includes(key)) throw invalid(`${name}.${key}`, `one of ${KEYS.join(', ')}`, key, didYouMean(key, KEYS))
   }

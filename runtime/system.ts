@@ -145,7 +145,7 @@ export class System {
   stop(options: { within?: Duration } = {}): Promise<void> {
     const withinMs =
       options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
-    if (this.#stopping !== undefined && withinMs === 0) for (const worker of this.#workers.values()) worker.hurry()
+    if (this.#stopping !== undefined && withinMs === 0) this.#hurry()
     return (this.#stopping ??= this.#stop(withinMs))
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -157,6 +157,11 @@ export class System {
     const { publisher, subjects } = this.#link.broker
     const body = { system: this.name, at: new Date(systemClock.now()).toISOString(), ...data }
     publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
+  }
+
+  #hurry(): void {
+    for (const worker of this.#workers.values()) worker.hurry()
+    for (const service of this.#services) void service.stop(0)
   }
 
   async #stop(withinMs: number): Promise<void> {

@@ -52,7 +52,7 @@ async function demo(forMs: number | undefined): Promise<number> {
     logLevel: 'error',
     events: 'all',
     onEvent(event, data) {
-      tellEvent(screen, event, data, tally.knows(data.id))
+      tellEvent(screen, event, data, tally.isOurs(data.id))
       tally.event(event, data)
     },
   })
@@ -68,6 +68,7 @@ async function demo(forMs: number | undefined): Promise<number> {
   )
   await sendUntil(stop.signal, (n) => {
     const { id, event } = eventOf(n)
+    tally.sending(id)
     return sender.send(webhooks.deliver, event, { id })
   })
   systemClock.clearTimer(timer)
@@ -144,7 +145,7 @@ Ctrl-C stops and sums up.
 `)
 }
 
-/** `stop` aborts at the first SIGINT or SIGTERM, or when nobody reads the output any more; `hurry` at the next. */
+/** `stop` aborts at the first SIGINT or SIGTERM, or when whoever started us is gone; `hurry` at the next signal. */
 function whenToStop(): { readonly stop: AbortController; readonly hurry: AbortController } {
   const [stop, hurry] = [new AbortController(), new AbortController()]
   let firstAt = Infinity
@@ -156,6 +157,9 @@ function whenToStop(): { readonly stop: AbortController; readonly hurry: AbortCo
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   process.stdout.on('error', () => stop.abort())
+  // npm that is ended by a signal takes its shell with it, but not us: nobody could stop an orphan by Ctrl-C.
+  const parent = process.ppid
+  setInterval(() => process.ppid === parent || stop.abort(), 500).unref()
   return { stop, hurry }
 }
 

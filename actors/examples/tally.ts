@@ -22,6 +22,8 @@ export interface Sum {
 export class Tally {
   /** Stored by JetStream: ours and, as far as they were seen, those of other terminals. */
   readonly #sent = new Set<string>()
+  /** Those that this process sends; known before they are stored, since their first event may come before the ack. */
+  readonly #ours = new Set<string>()
   readonly #ends = new Map<string, End>()
   #retried = 0
   #onEnd: () => void = () => {}
@@ -30,9 +32,11 @@ export class Tally {
     this.#sent.add(id)
   }
 
-  /** Whether this id was sent from here. */
-  knows(id: string): boolean {
-    return this.#sent.has(id)
+  sending(id: string): void {
+    this.#ours.add(id)
+  }
+  isOurs(id: string): boolean {
+    return this.#ours.has(id)
   }
 
   /** Takes in what the workers tell. */

@@ -1,6 +1,6 @@
 /** What the timer reads and writes: a delayed message as sent, as parked, as released, as put into its mailbox. */
 import type { Placed } from '../../runtime/broker/delivery.ts'
-import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../../runtime/broker/headers.ts'
+import { broomTtl, encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../../runtime/broker/headers.ts'
 import { LANES, type Lane, type Subjects } from '../../runtime/broker/subjects.ts'
 import { toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { keptHeaders } from '../../runtime/flow/copies.ts'
@@ -16,6 +16,10 @@ export interface Due {
   readonly headers: Uint8Array
   /** For a retry: the sequence of the delivery that it was made from. */
   readonly original: number | undefined
+  /** Its place among what was sent to be replaced: the sequence of the `later` message. */
+  readonly place: number
+  /** Sent with `replace`: when it is due, a later one under its id may have taken its place. */
+  readonly isReplaceable: boolean
 }
 
 export interface Later {
@@ -31,23 +35,23 @@ interface Unreadable {
   readonly failure: Failure
 }
 
-/** A day: the broom comes after everything that decides has decided. */
-const BROOM_S = 86_400
-
 /** A message from the `later` queue; without a time it is due now. */
 export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
   return reading(placed, subjects, actor, () => {
     const message = messageOf(placed, subjects, actor)
-    const lane = laneOf(placed.headers)
+    const lane = laneOf(placed.headers, message)
+    const isReplacing = placed.headers.get(H.replace) === 'true'
     const due = {
       at: message.planned ?? 0,
       message,
       subject: subjects.message(actor, message.name, lane),
       payload: placed.data,
-      headers: released(placed, message, `at:${placed.sequence}:${salt}`),
+      headers: released(placed, message, `at:${placed.sequence}:${salt}`, message.planned),
       original: undefined,
+      place: placed.sequence,
+      isReplaceable: isReplacing,
     }
-    return { due, message, lane, isReplacing: placed.headers.get(H.replace) === 'true' }
+    return { due, message, lane, isReplacing }
   })
 }
 
@@ -67,18 +71,27 @@ export function readDue(
     const due = {
       at: message.planned ?? 0,
       message,
-      subject: subjects.message(actor, message.name, laneOf(placed.headers)),
+      subject: subjects.message(actor, message.name, laneOf(placed.headers, message)),
       payload: placed.data,
-      headers: released(placed, message, `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`),
+      headers: released(
+        placed,
+        message,
+        `${isRetry ? 'retry' : 'at'}:${sequence}:${salt}`,
+        // When a retry is due is no plan of its sender's.
+        isRetry ? placed.headers.number(H.planned) : message.planned,
+      ),
       original: isRetry && isOwn ? sequence : undefined,
+      place: sequence,
+      isReplaceable: !isRetry && placed.headers.get(H.replace) === 'true',
     }
     return { due, message }
   })
 }
 
 /** The headers of a parked copy, without those of its schedule. */
-export function parkedHeaders(placed: Placed, { message, lane }: Later): HeaderEntry[] {
+export function parkedHeaders(placed: Placed, { message, lane, isReplacing }: Later): HeaderEntry[] {
   return [
+    ...(isReplacing ? [[H.replace, 'true'] as const] : []),
     ...keptHeaders(message),
     [H.id, message.id],
     [H.dedupe, `at:${placed.sequence}`],
@@ -113,7 +126,7 @@ function at({ stream, sequence, headers, data, storedAt }: Placed, subject: stri
 }
 
 /** The headers under which it enters its lane. */
-function released(placed: Placed, message: Message, key: string): Buffer {
+function released(placed: Placed, message: Message, key: string, planned: number | undefined): Buffer {
   const carried = [H.attempt, H.error, H.history].flatMap((name): HeaderEntry[] => {
     const value = placed.headers.get(name)
     return value === undefined ? [] : [[name, value]]
@@ -127,16 +140,16 @@ function released(placed: Placed, message: Message, key: string): Buffer {
     [H.origin, origin ?? `${placed.stream}:${placed.sequence}`],
     [H.sent, String(message.sentAt)],
   ]
-  if (message.planned !== undefined) headers.push([H.due, String(message.planned)])
+  if (planned !== undefined) headers.push([H.due, String(planned)])
   if (message.expires !== undefined) {
-    const seconds = Math.max(1, Math.ceil((message.expires - Math.max(message.planned ?? 0, placed.storedAt)) / 1000))
-    headers.push([H.ttl, `${seconds + BROOM_S}s`])
+    headers.push([H.ttl, broomTtl(message.expires - Math.max(message.planned ?? 0, placed.storedAt))])
   }
   return encodeHeaders(headers)
 }
 
-function laneOf(headers: HeaderBlock): Lane {
-  const lane = headers.get(H.lane)
+/** As its sender said for a delayed one; a retry goes back to where it came from. */
+function laneOf(headers: HeaderBlock, message: Message): Lane {
+  const lane = headers.get(H.lane) ?? message.lane
   return LANES.find((name) => name === lane) ?? 'normal'
 }
 

@@ -29,10 +29,10 @@ import type { ServerClock } from '../../runtime/broker/serverClock.ts'
 import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { Message } from '../../runtime/message.ts'
-import { systemClock } from '../../runtime/time/clock.ts'
+import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { readDue, readLater, type Due, type Later } from './copies.ts'
 import { Heap } from './heap.ts'
-import { park } from './park.ts'
+import { isReplaced, park, putWithReleased } from './park.ts'
 
 export interface TimerHost {
   readonly broker: Broker
@@ -65,6 +65,8 @@ export class Timer {
   /** Published, not acked yet. */
   #released: Delivery[] = []
   #pulls: Pull[] = []
+  /** What is being parked, by message and id. */
+  readonly #storing = new Map<string, Promise<void>>()
   #busy = 0
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Infinity
@@ -108,7 +110,12 @@ export class Timer {
     clearTimeout(this.#alarm)
     await Promise.all(this.#pulls.map((pull) => pull.stop()))
     for (let entry = this.#held.pop(); entry !== undefined; entry = this.#held.pop()) this.#giveBack(entry.delivery, 0)
-    if (this.#busy > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve))
+    if (this.#busy === 0) return
+    // Without NATS nothing is confirmed any more; what is not comes again to another timer.
+    const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve))
+    const done = new AbortController()
+    await Promise.race([idle, sleep(NAK_MS, done.signal).catch(() => {})])
+    done.abort()
   }
 
   /** Takes out what is held here and parked in the server. Returns the ids that it met. */
@@ -151,20 +158,48 @@ export class Timer {
     const { broker, clock } = this.#host
     const later = readLater(delivery, broker.subjects, this.#spec.name, this.#salt)
     if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
-    if (later.due.at - clock.now() <= HOLD_MS) return this.#hold({ delivery, due: later.due })
-    this.#park(delivery, later)
+    const isSoon = later.due.at - clock.now() <= HOLD_MS
+    if (later.isReplacing) this.#dropReplaced(later)
+    if (!isSoon) this.#store(delivery, later, park)
+    else if (later.isReplacing) this.#store(delivery, later, putWithReleased)
+    else this.#hold({ delivery, due: later.due })
   }
 
-  #park(delivery: Delivery, later: Later): void {
+  /** What waits here for its moment and was sent before it under its id. What other timers hold they look up (#release). */
+  #dropReplaced({ message, due }: Later): void {
+    const isBefore = (held: Due): boolean =>
+      held.original === undefined &&
+      held.message.id === message.id &&
+      held.message.name === message.name &&
+      held.place < due.place
+    for (const { delivery } of this.#held.remove((entry) => isBefore(entry.due))) this.#ack(delivery)
+  }
+
+  #store(delivery: Delivery, later: Later, store: typeof park): void {
     this.#busy++
-    park(this.#host.broker, delivery, later).then(
+    this.#inTurn(later, () => store(this.#host.broker, delivery, later)).then(
       () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
       (error: unknown) => {
-        this.#idle()
         if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
         else this.#giveBack(delivery, NAK_MS)
+        this.#idle()
       },
     )
+  }
+
+  /** One that replaces waits for what was sent before it under its id and is on its way to the server. */
+  #inTurn({ message, isReplacing }: Later, work: () => Promise<void>): Promise<void> {
+    const key = `${message.name} ${message.id}`
+    const before = isReplacing ? this.#storing.get(key) : undefined
+    const stored = before === undefined ? work() : before.then(work, work)
+    this.#storing.set(key, stored)
+    const forget = (): boolean => this.#storing.get(key) === stored && this.#storing.delete(key)
+    stored.then(forget, forget)
+    return stored
+  }
+
+  #ack(delivery: Delivery): void {
+    this.#settle((then) => this.#host.broker.acks.ack(delivery, then))
   }
 
   #onDue(delivery: Delivery): void {
@@ -207,7 +242,18 @@ export class Timer {
     this.#refill()
   }
 
-  #release({ delivery, due }: Held): void {
+  #release(held: Held): void {
+    if (!held.due.isReplaceable) return this.#publish(held)
+    this.#busy++
+    isReplaced(this.#host.broker, held.due)
+      .then(
+        (replaced) => (replaced ? this.#ack(held.delivery) : this.#publish(held)),
+        () => this.#giveBack(held.delivery, NAK_MS),
+      )
+      .finally(() => this.#idle())
+  }
+
+  #publish({ delivery, due }: Held): void {
     const { broker } = this.#host
     this.#busy++
     const { subject, payload, headers } = due
@@ -232,11 +278,13 @@ export class Timer {
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
   #refused(delivery: Delivery, due: Due, error: Error): void {
-    this.#idle()
     if (delivery.count >= MAX_TRIES || isFinal(error)) {
-      return this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
+      this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
+    } else {
+      this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
     }
-    this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
+    // Last: a stop waits until nothing is on its way.
+    this.#idle()
   }
 
   #bury(delivery: Delivery, message: Message, failure: Failure): void {

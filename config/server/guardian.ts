@@ -21,7 +21,6 @@
  * G7 nats-server is killed or crashes: started again on its port and data, five times a minute at most, then the users are told.
  * G8 The starter dies before it has connected: a guardian that nobody has used for ten seconds ends.
  */
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
@@ -29,6 +28,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 
 import { toError } from '../../runtime/errors.ts'
+import { randomToken } from '../../runtime/time/chance.ts'
 import { systemClock } from '../../runtime/time/clock.ts'
 import { attach, eachLine, type GuardianState } from './attach.ts'
 import { isLocal, isTouched, makeClaim, newestClaim, releaseClaim, touchClaim, type Claim } from './claim.ts'
@@ -55,7 +55,7 @@ interface Office {
 
 class Guardian {
   readonly #order: GuardianOrder
-  readonly #token = randomUUID()
+  readonly #token = randomToken()
   readonly #users = new Set<Socket>()
   #state: GuardianState = { kind: 'starting' }
   #office: Office | undefined

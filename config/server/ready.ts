@@ -1,6 +1,7 @@
 /** Whether a nats-server answers: by the first bytes of its own protocol, so that configuration needs no NATS client. */
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+
+import { sleep } from '../../runtime/time/clock.ts'
 
 /** What a nats-server says of itself when somebody connects. */
 export interface ServerInfo {
@@ -47,7 +48,7 @@ export async function whenReady(port: number, name: string, signal: AbortSignal)
   while (!signal.aborted) {
     const info = await readInfo(port)
     if (info?.server_name === name) return info
-    await sleep(10, undefined, { signal }).catch(() => {})
+    await sleep(10, signal).catch(() => {})
   }
   return undefined
 }

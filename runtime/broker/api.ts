@@ -143,8 +143,12 @@ export class JetStreamApi {
       await this.call(`STREAM.MSG.DELETE.${stream}`, { seq: sequence, no_erase: true })
       return true
     } catch (error) {
-      // The server says "stream store EOF" (10057) for a sequence that it has not, or has no more.
-      if (error instanceof JetStreamError && (error.errCode === 10057 || error.refusal === 'gone')) return false
+      // The server says 10057 for a sequence beyond its first or last message, 10043 for one between them.
+      if (
+        error instanceof JetStreamError &&
+        (error.errCode === 10057 || error.errCode === 10043 || error.refusal === 'gone')
+      )
+        return false
       throw error
     }
   }

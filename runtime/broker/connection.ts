@@ -22,7 +22,7 @@ import {
   type Msg,
 } from '@nats-io/transport-node'
 
-import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+import { BrokerError, ConfigError, PayloadError, UnavailableError, toError } from '../errors.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -117,6 +117,25 @@ export class Connection {
     this.#nc.publish(subject, payload ?? NO_BYTES, { reply: reply ?? '', headers: block } as PublishOptions)
   }
 
+  /** Publishes and waits until the server has read it. Throws `BrokerError` `FORBIDDEN`, `PayloadError` `TOO_LARGE`. */
+  async publishHeard(subject: string, payload: Uint8Array, headers: Uint8Array): Promise<void> {
+    const size = payload.length + headers.length
+    if (size > this.maxPayload) throw tooLarge(subject, size, this.maxPayload)
+    let refused: Error | undefined
+    const unlisten = this.onProblem((problem) => {
+      if (isRefusal(problem, 'publish', subject)) refused = problem
+    })
+    try {
+      this.publish(subject, payload, headers)
+      // The server's refusal comes before its answer to this.
+      await this.#nc.flush()
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      unlisten()
+    }
+    if (refused !== undefined) throw forbidden(subject, refused)
+  }
+
   /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */
   subscribe(subject: string, callback: (msg: Msg) => void, queue?: string): Subscription {
     return this.#nc.subscribe(subject, {
@@ -198,6 +217,22 @@ export class Connection {
       )
     }
   }
+}
+
+/** Whether the server's problem is that this subject may not be published or subscribed. */
+export function isRefusal(problem: Error, operation: 'publish' | 'subscription', subject: string): boolean {
+  const refusal = problem as { operation?: unknown; subject?: unknown }
+  return refusal.operation === operation && refusal.subject === subject
+}
+
+export function forbidden(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+export function tooLarge(subject: string, size: number, limit: number): PayloadError {
+  const text = `expected at most ${limit} bytes with headers on ${subject}, got: ${size}. Raise max_payload on the server, or send less.`
+  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
 }
 
 function listen<L>(listeners: Set<L>, listener: L): () => void {

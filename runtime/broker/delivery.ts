@@ -38,6 +38,8 @@ export class Delivery implements Placed {
   readonly pending: number
   /** When it was stored, epoch ms by the server's clock. */
   readonly storedAt: number
+  /** Whether more waits behind it for the same consumer. */
+  readonly hasMore: boolean
   /** Monotonic ms since when the lease surely counts. */
   readonly leasedAt: number
 
@@ -56,6 +58,8 @@ export class Delivery implements Placed {
     this.pending = field(4)
     // Nanoseconds are beyond what a number holds: the last six digits are left out.
     this.storedAt = digits(ackSubject, (places[first + 3] ?? 0) + 1, (places[first + 4] ?? 0) - 6)
+    // A number without leading zeros: its first digit says whether it is none.
+    this.hasMore = ackSubject.charCodeAt((places[first + 4] ?? 0) + 1) !== ZERO
     this.leasedAt = leasedAt
   }
 

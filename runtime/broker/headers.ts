@@ -17,6 +17,8 @@ export const H = {
   reply: 'Troupe-Reply',
   keep: 'Troupe-Keep',
   due: 'Troupe-Due',
+  /** On a parked retry: the due time of the message itself. */
+  planned: 'Troupe-Planned',
   lane: 'Troupe-Lane',
   replace: 'Troupe-Replace',
   expires: 'Troupe-Expires',
@@ -70,6 +72,16 @@ export function headerText(text: string, limit = 512): string {
   // oxlint-disable-next-line no-control-regex -- control characters are exactly what must go
   const line = text.replaceAll(/[\u0000-\u001F\u007F]+/g, ' ').trim()
   return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
+}
+
+/** A day: the server's broom comes after everything that decides by the clock has decided. */
+const BROOM_S = 86_400
+/** The server refuses what its 64 bits of nanoseconds can't hold, 292 years. */
+const LONGEST_TTL_S = 3_155_760_000
+
+/** `Nats-TTL` of a message that expires `ms` from now. */
+export function broomTtl(ms: number): string {
+  return `${Math.min(LONGEST_TTL_S, Math.max(1, Math.ceil(ms / 1000)) + BROOM_S)}s`
 }
 
 /** The bytes of a block of headers. Values were checked, or come from `headerText`. */

@@ -11,10 +11,10 @@
  */
 import type { Msg } from '@nats-io/transport-node'
 
-import { PayloadError, UnavailableError } from '../errors.ts'
+import { UnavailableError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
 import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
-import type { Connection } from './connection.ts'
+import { tooLarge, type Connection } from './connection.ts'
 import type { Replies } from './replies.ts'
 
 /** JetStream's ack of one message. */
@@ -105,11 +105,6 @@ function readAck(reply: Msg, stream: string, subject: string): Published | JetSt
   if (answer.error) return answer.error.err_code === 0 ? undefined : toJetStreamError(answer.error, subject)
   if (answer.stream !== stream || typeof answer.seq !== 'number') return undefined
   return { sequence: answer.seq, duplicate: answer.duplicate === true }
-}
-
-function tooLarge(subject: string, size: number, limit: number): PayloadError {
-  const text = `expected at most ${limit} bytes with headers on ${subject}, got: ${size}. Raise max_payload on the server, or send less.`
-  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
 }
 
 function isTimeout(error: Error): boolean {

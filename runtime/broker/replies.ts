@@ -18,7 +18,8 @@ import type { Msg } from '@nats-io/transport-node'
 import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
-import type { Connection } from './connection.ts'
+import { forbidden, isRefusal, type Connection } from './connection.ts'
+import { Slots } from './slots.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
 export const NO_RESPONDERS = '503'
@@ -36,23 +37,29 @@ export interface Request {
 
 /** A request on its way. A class, so that all have one shape: there are a hundred thousand a second. */
 class Pending {
-  readonly token: string
   readonly request: Request
+  /** In the order of their making, which is the order of repeating. */
+  readonly serial: number
+  slot = 0
+  /** The subject of its answer. */
+  inbox = ''
   /** Monotonic ms of the last publish; 0 = not published yet. */
   publishedAt = 0
 
-  constructor(token: string, request: Request) {
-    this.token = token
+  constructor(request: Request, serial: number) {
     this.request = request
+    this.serial = serial
   }
 }
+
+/** A token is a serial and a slot in one number: an answer to an earlier request of the slot must not be taken for its own. */
+const SLOT_SPACE = 2 ** 21
 
 export class Replies {
   readonly #connection: Connection
   readonly #prefix: string
   readonly #timeoutMs: number
-  /** In order of their last publish: the oldest is first, and the sweep stops at the first that still has time. */
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Slots<Pending>()
   readonly #unlisten: () => void
   readonly #sweeper: NodeJS.Timeout
   readonly #sweepMs: number
@@ -91,10 +98,10 @@ export class Replies {
   request(request: Request): void {
     if (this.#closed) return request.onError(closedError())
     if (this.#deaf !== undefined) return request.onError(this.#deaf)
-    const token = this.#next++
-    const pending = new Pending(this.#prefix + token, request)
-    this.#pending.set(token, pending)
-    this.#publish(token, pending)
+    const pending = new Pending(request, this.#next++)
+    pending.slot = this.#pending.add(pending)
+    pending.inbox = this.#prefix + (pending.serial * SLOT_SPACE + pending.slot)
+    this.#publish(pending)
   }
 
   /** The same as a promise. */
@@ -119,40 +126,39 @@ export class Replies {
     this.#failAll(closedError())
   }
 
-  #publish(token: number, pending: Pending): void {
+  #publish(pending: Pending): void {
     // Not published while down; the sweep sees publishedAt = 0 as never, and the reconnect publishes it.
     if (!this.#connection.connected) return
     const { request } = pending
     pending.publishedAt = this.#now
     try {
-      this.#connection.publish(request.subject, request.payload, request.headers, pending.token)
+      this.#connection.publish(request.subject, request.payload, request.headers, pending.inbox)
     } catch (error) {
-      this.#pending.delete(token)
+      this.#pending.delete(pending.slot)
       request.onError(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
   #receive(msg: Msg): void {
     const token = Number(msg.subject.slice(this.#prefix.length))
-    const pending = this.#pending.get(token)
-    if (pending === undefined) return
-    if (pending.request.onReply(msg) !== false) this.#pending.delete(token)
+    const pending = this.#pending.get(token % SLOT_SPACE)
+    if (pending === undefined || pending.serial !== Math.floor(token / SLOT_SPACE)) return
+    if (pending.request.onReply(msg) !== false) this.#pending.delete(pending.slot)
   }
 
   #repeatAll(): void {
     const now = systemClock.monotonic()
     this.#now = now
-    const all = [...this.#pending]
-    for (const [token, pending] of all) this.#repeat(token, pending, now)
+    for (const pending of this.#pending.all().toSorted((a, b) => a.serial - b.serial)) this.#repeat(pending, now)
   }
 
-  /** Puts it at the end of the line and publishes it again, or ends it with a typed error. */
-  #repeat(token: number, pending: Pending, now: number): void {
-    this.#pending.delete(token)
-    // Also what was asked for while down and never published: a nak that is late by now would hit another's delivery.
-    if (now >= pending.request.repeatUntil) return pending.request.onError(timeoutError(pending.request.subject))
-    this.#pending.set(token, pending)
-    this.#publish(token, pending)
+  /**
+   * Publishes it again, or ends it with a typed error: also what was asked for while down and never published. A nak that
+   * is late by now would hit another's delivery.
+   */
+  #repeat(pending: Pending, now: number): void {
+    if (now >= pending.request.repeatUntil) return this.#giveUp(pending)
+    this.#publish(pending)
   }
 
   #sweep(): void {
@@ -161,41 +167,36 @@ export class Replies {
     const isLate = now - this.#now > 4 * this.#sweepMs
     this.#now = now
     if (isLate) return
-    for (const [token, pending] of this.#pending) {
-      if (!this.#connection.connected) {
-        if (pending.request.repeatUntil <= now) this.#giveUp(token, pending)
-      } else if (now - pending.publishedAt >= this.#timeoutMs) {
-        this.#repeat(token, pending, now)
-      } else {
-        break
-      }
+    const isUp = this.#connection.connected
+    for (const pending of this.#pending.all()) {
+      if (!isUp && pending.request.repeatUntil <= now) this.#giveUp(pending)
+      else if (isUp && now - pending.publishedAt >= this.#timeoutMs) this.#repeat(pending, now)
     }
   }
 
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
   #refuse(problem: Error): void {
-    const { operation, subject } = problem as { operation?: unknown; subject?: unknown }
-    if (operation === 'subscription' && subject === `${this.#prefix}*`) {
-      this.#deaf = mayNotListen(subject, problem)
+    const inbox = `${this.#prefix}*`
+    if (isRefusal(problem, 'subscription', inbox)) {
+      this.#deaf = mayNotListen(inbox, problem)
       return this.#failAll(this.#deaf)
     }
-    if (operation !== 'publish' || typeof subject !== 'string') return
-    for (const [token, pending] of this.#pending) {
-      if (pending.request.subject !== subject) continue
-      this.#pending.delete(token)
-      pending.request.onError(forbidden(subject, problem))
+    for (const { request, slot } of this.#pending.all()) {
+      if (!isRefusal(problem, 'publish', request.subject)) continue
+      this.#pending.delete(slot)
+      request.onError(forbidden(request.subject, problem))
     }
   }
 
   #failAll(error: Error): void {
-    const all = [...this.#pending.values()]
-    this.#pending.clear()
+    const all = this.#pending.all()
+    for (const { slot } of all) this.#pending.delete(slot)
     for (const { request } of all) request.onError(error)
   }
 
-  #giveUp(token: number, pending: Pending): void {
-    this.#pending.delete(token)
-    pending.request.onError(timeoutError(pending.request.subject))
+  #giveUp({ request, slot }: Pending): void {
+    this.#pending.delete(slot)
+    request.onError(timeoutError(request.subject))
   }
 }
 
@@ -213,11 +214,6 @@ function timeoutError(subject: string): UnavailableError {
       data: { subject },
     },
   )
-}
-
-function forbidden(subject: string, cause: Error): BrokerError {
-  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
-  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 function mayNotListen(subject: string, cause: Error): BrokerError {

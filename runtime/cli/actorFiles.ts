@@ -80,11 +80,14 @@ const MOST_LINES = 5
 /** The lines of the stack that lie in the user's code: what Node and its loaders do below helps nobody. */
 function importFailed(file: string, error: Error): ActorError {
   const lines = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line) && isOfUser(line))
-  const stack = lines
-    .slice(0, MOST_LINES)
-    .map((line) => `\n  ${line.trim().replaceAll(pathToFileURL(process.cwd()).href + '/', '')}`)
+  const stack = lines.slice(0, MOST_LINES).map((line) => `\n  ${withoutFolder(line.trim())}`)
   const text = `${shown(file)} could not be loaded: ${error.name}: ${error.message}${stack.join('')}`
   return new ActorError('IMPORT_FAILED', text, { cause: error, data: { file } })
+}
+
+function withoutFolder(line: string): string {
+  const folder = process.cwd()
+  return line.replaceAll(`${pathToFileURL(folder).href}/`, '').replaceAll(`${folder}/`, '')
 }
 
 function isOfUser(line: string): boolean {

@@ -68,7 +68,8 @@ function cut(line: string, width: number): string {
 }
 
 function lineWidth(): number {
-  return process.stdout.isTTY ? Math.max(40, process.stdout.columns) : Infinity
+  // A terminal that does not know its width says 0.
+  return (process.stdout.isTTY && process.stdout.columns) || Infinity
 }
 
 /** Names with their values, the values below each other. */

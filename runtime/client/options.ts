@@ -1,8 +1,9 @@
 /** What a sender may say about one message, checked and turned into headers. */
-import { checkHeader, H, type HeaderEntry } from '../broker/headers.ts'
+import { broomTtl, checkHeader, H, type HeaderEntry } from '../broker/headers.ts'
 import { checkId, LANES, type Lane } from '../broker/subjects.ts'
 import type { ContentType } from '../codec/codec.ts'
 import { ConfigError, PayloadError, describe, didYouMean } from '../errors.ts'
+import { LATEST_DUE } from '../message.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOverride } from '../retryRule.ts'
 import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
 
@@ -58,10 +59,15 @@ export function checkOptions(options: SendOptions): void {
 
 /** Epoch ms at which it is to be sent, or undefined for now. */
 export function dueAt({ delay, at }: SendOptions, now: () => number): number | undefined {
-  if (at !== undefined) return parseInstant(at, 'at')
+  if (at !== undefined) return checkDue(parseInstant(at, 'at'))
   if (delay === undefined) return undefined
   const ms = parseDuration(delay, 'delay')
   return ms === 0 ? undefined : now() + ms
+}
+
+function checkDue(ms: number): number {
+  if (ms >= 0 && ms <= LATEST_DUE) return ms
+  throw invalid('at', 'a moment from 1970 to 9999', new Date(ms).toISOString())
 }
 
 /** The headers that options ask for; `from` is when the message is due, epoch ms. */
@@ -72,7 +78,7 @@ export function optionHeaders(options: SendOptions, from: () => number): HeaderE
   if (expires !== undefined) {
     const at = moment(expires, 'expires', from)
     // The worker decides by our header; the server's own TTL, a day later, only sweeps up.
-    headers.push([H.expires, String(at)], [H.ttl, `${Math.max(1, Math.ceil((at - from()) / 1000)) + 86_400}s`])
+    headers.push([H.expires, String(at)], [H.ttl, broomTtl(at - from())])
   }
   if (deadline !== undefined) headers.push([H.deadline, String(moment(deadline, 'deadline', from))])
   if (keep !== undefined) headers.push([H.keep, `${parseDuration(keep, 'keep')}ms`])

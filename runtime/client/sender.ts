@@ -85,7 +85,7 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     if (options !== undefined) checkOptions(options)
     await this.#check(ref, payload)
     return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
@@ -102,31 +102,30 @@ export class Sender {
    */
   async sendMany<I, R>(
     ref: MessageRef<I, R>,
-    payloads: Iterable<I>,
-    options: Omit<SendOptions, 'id'> & { id?: (payload: I, index: number) => string } = {},
+    payloads: Iterable<NoInfer<I>>,
+    options: Omit<SendOptions, 'id'> & { id?: (payload: NoInfer<I>, index: number) => string } = {},
   ): Promise<Fate<ResultOf<R>>[]> {
     const { id, ...rest } = options
     checkOptions(rest)
     const fates: Fate<ResultOf<R>>[] = []
-    const flying = new Set<Promise<void>>()
+    const flight = new Flight(WINDOW)
     let index = 0
     for (const payload of payloads) {
       const place = index++
-      const flight: Promise<void> = this.#sendOneOf(
-        ref,
-        payload,
-        rest,
-        id === undefined ? undefined : () => id(payload, place),
+      if (flight.isFull) await flight.room()
+      flight.begin()
+      this.#sendOneOf(ref, payload, rest, id === undefined ? undefined : () => id(payload, place)).then(
+        (sent) => {
+          fates[place] = { sent }
+          flight.end()
+        },
+        (error: unknown) => {
+          fates[place] = { error: toError(error) }
+          flight.end()
+        },
       )
-        .then(
-          (sent) => void (fates[place] = { sent }),
-          (error: unknown) => void (fates[place] = { error: toError(error) }),
-        )
-        .finally(() => flying.delete(flight))
-      flying.add(flight)
-      if (flying.size >= WINDOW) await Promise.race(flying)
     }
-    await Promise.all(flying)
+    await flight.landed()
     return fates
   }
 
@@ -136,7 +135,7 @@ export class Sender {
    */
   async ask<I, R>(
     ref: MessageRef<I, R>,
-    payload: I,
+    payload: NoInfer<I>,
     options: SendOptions & { timeout?: Duration } = {},
   ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
@@ -157,7 +156,7 @@ export class Sender {
    * Calls a live worker: request and reply, nothing stored, no retry. Throws `ActorError` `NO_LIVE_WORKER` where none runs,
    * `OutcomeError` `DEAD` with the handler's error, `UnavailableError` `TIMEOUT` (default 30 s) or `BUSY`.
    */
-  async call<I, R>(ref: MessageRef<I, R>, payload: I, options: CallOptions = {}): Promise<ResultOf<R>> {
+  async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageHeaders()]
@@ -168,7 +167,7 @@ export class Sender {
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
   async broadcast<I>(
     ref: MessageRef<I, unknown>,
-    payload: I,
+    payload: NoInfer<I>,
     options: Omit<CallOptions, 'timeout'> = {},
   ): Promise<void> {
     await this.#check(ref, payload)
@@ -180,12 +179,11 @@ export class Sender {
         'DISCONNECTED',
         'expected a connection to NATS to broadcast on, but there is none now. Try again.',
       )
-    connection.publish(
+    await connection.publishHeard(
       subjects.broadcast(ref.actor, ref.message),
       encode(CONTENT_TYPES[format], payload),
       encodeHeaders(own),
     )
-    await connection.flush()
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
@@ -360,6 +358,41 @@ export interface CallOptions {
 }
 
 const NO_OPTIONS: SendOptions = Object.freeze({})
+
+/** How many of a long list are under way. Waiting with Promise.race would look at all of them for each that lands. */
+class Flight {
+  readonly #most: number
+  #count = 0
+  #wake: (() => void) | undefined
+  #until = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get isFull(): boolean {
+    return this.#count >= this.#most
+  }
+  begin(): void {
+    this.#count++
+  }
+  end(): void {
+    if (--this.#count <= this.#until) this.#wake?.()
+  }
+  /** Resolves when half of them have landed. */
+  room(): Promise<void> {
+    return this.#fallTo(this.#most >> 1)
+  }
+  landed(): Promise<void> {
+    return this.#fallTo(0)
+  }
+
+  #fallTo(until: number): Promise<void> {
+    if (this.#count <= until) return Promise.resolve()
+    this.#until = until
+    return new Promise((resolve) => (this.#wake = resolve))
+  }
+}
 
 class SentMessage implements Sent {
   readonly id: string

@@ -34,6 +34,7 @@ const OWN = new Set(
     H.attempt,
     H.origin,
     H.due,
+    H.planned,
     H.lane,
     H.error,
     H.history,
@@ -79,6 +80,7 @@ export function retryHeaders(
     [H.due, String(Math.round(options.dueAt))],
     ...(options.brief ? contentTypeOf(message) : []),
   ]
+  if (message.planned !== undefined) headers.push([H.planned, String(message.planned)])
   if (options.failure !== undefined)
     headers.push([H.error, headerText(`${options.failure.name}: ${options.failure.message}`)])
   const history = historyWith(message, options.failure, options.at)

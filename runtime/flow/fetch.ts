@@ -65,8 +65,8 @@ export class Fetch {
   readonly #buffers: Delivery[][] = []
   /** First of each buffer that was not taken yet: shift() of a long array moves all of it. */
   readonly #heads: number[] = []
-  /** Messages that wait in the server behind the last delivery of each lane; 0 where it said nothing lately. */
-  readonly #backlogs: number[] = []
+  /** Whether more waits in the server behind the last delivery of each lane; false where none came lately. */
+  readonly #backlogs: boolean[] = []
   readonly #spoke: boolean[] = []
   /** What each lane may still ask for while one above it has a backlog. */
   readonly #credits: number[] = []
@@ -92,7 +92,7 @@ export class Fetch {
     this.#pulls.push(pull)
     this.#buffers.push([])
     this.#heads.push(0)
-    this.#backlogs.push(0)
+    this.#backlogs.push(false)
     this.#spoke.push(false)
     this.#credits.push(0)
     this.#orders = Array.from({ length: TURNS }, (_, turn) => laneOrder(turn, this.#pulls.length))
@@ -109,7 +109,7 @@ export class Fetch {
   /** A delivery arrived on a lane. */
   arrived(lane: number, delivery: Delivery): void {
     if (this.#stopped) return this.#host.giveBack(delivery)
-    this.#backlogs[lane] = delivery.pending
+    this.#backlogs[lane] = delivery.hasMore
     this.#spoke[lane] = true
     if (this.#buffered === 0 && this.#host.free() > 0) this.#host.run(delivery)
     else if (this.#buffered < this.#room || this.#isFast) this.#keep(lane, delivery)
@@ -158,7 +158,7 @@ export class Fetch {
   tick(): void {
     this.#giveBackStale()
     for (const [lane, spoke] of this.#spoke.entries()) {
-      if (!spoke) this.#backlogs[lane] = 0
+      if (!spoke) this.#backlogs[lane] = false
       this.#spoke[lane] = false
     }
     if (this.#isFast) this.refill()
@@ -208,15 +208,15 @@ export class Fetch {
   }
 
   #standByPriority(want: number): void {
-    let above = 0
+    let hasBacklogAbove = false
     for (const [lane, pull] of this.#pulls.entries()) {
       const room = pull.ready && !pull.sweeping && pull.asked <= want / 2 ? want - pull.asked : 0
-      const batch = above > 0 ? Math.min(room, Math.floor(this.#credits[lane] ?? 0)) : room
+      const batch = hasBacklogAbove ? Math.min(room, Math.floor(this.#credits[lane] ?? 0)) : room
       if (batch > 0) {
         pull.stand(batch)
         this.#spend(lane, batch)
       }
-      above += this.#backlogs[lane] ?? 0
+      hasBacklogAbove ||= this.#backlogs[lane] ?? false
     }
   }
 
@@ -280,12 +280,10 @@ export class Fetch {
     const delivery = buffer?.[head]
     if (buffer === undefined || delivery === undefined) return undefined
     this.#buffered--
-    if (head + 1 === buffer.length) {
-      buffer.length = 0
-      this.#heads[lane] = 0
-    } else {
-      this.#heads[lane] = head + 1
-    }
+    // What was taken is cut off now and then: at once when the buffer is empty, else it would hold all that ever passed.
+    const isCut = head + 1 === buffer.length || head >= MAX_BUFFER
+    if (isCut) buffer.splice(0, head + 1)
+    this.#heads[lane] = isCut ? 0 : head + 1
     return delivery
   }
 

@@ -14,6 +14,8 @@ export interface Run {
   readonly row: number
   /** Monotonic ms. */
   readonly startedAt: number
+  /** Its place among the worker's runs. */
+  slot: number
   /** Whether a start mark was written: it must go when the run ends. */
   marked: boolean
   /** Monotonic ms at which it was told to stop. */

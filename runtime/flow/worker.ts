@@ -18,6 +18,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { Delivery } from '../broker/delivery.ts'
 import type { Leases } from '../broker/leases.ts'
 import { Pull, type Trouble } from '../broker/pull.ts'
+import { Slots } from '../broker/slots.ts'
 import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
@@ -78,7 +79,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   readonly #host: WorkerHost
   readonly #fetch: Fetch
   readonly #settle: Settle
-  readonly #running = new Set<Run>()
+  readonly #running = new Slots<Run>()
   #unsettled = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
@@ -152,7 +153,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   /** Messages that run now. */
   get running(): readonly Run[] {
-    return [...this.#running]
+    return this.#running.all()
   }
   /** Fetched and not begun. */
   get buffered(): number {
@@ -168,12 +169,17 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const { lanes } = await this.#host.broker.assets.worker(this.spec)
     const { connection, api } = this.#host.broker
     for (const [lane, queue] of lanes.entries()) {
-      const pull = new Pull(connection, api.nextSubject(queue.stream, queue.consumer), () => this.#host.deliveredSince(), {
-        onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
-        onSwept: () => this.#fetch.swept(),
-        onRoom: () => this.#fetch.room(),
-        onTrouble: (trouble) => this.#host.onTrouble(this.spec.name, trouble),
-      })
+      const pull = new Pull(
+        connection,
+        api.nextSubject(queue.stream, queue.consumer),
+        () => this.#host.deliveredSince(),
+        {
+          onDelivery: (delivery) => this.#fetch.arrived(lane, delivery),
+          onSwept: () => this.#fetch.swept(),
+          onRoom: () => this.#fetch.room(),
+          onTrouble: (trouble) => this.#host.onTrouble(this.spec.name, trouble),
+        },
+      )
       this.#fetch.addLane(pull)
     }
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
@@ -186,9 +192,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#stopping = true
     await this.#fetch.stop()
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
-    for (const run of this.#running) this.#abort(run, 'shutdown', 'the system is stopping')
+    for (const run of this.#running.all()) this.#abort(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
-    for (const run of this.#running) this.#abandon(run)
+    for (const run of this.#running.all()) this.#abandon(run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
   }
@@ -202,7 +208,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
   recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
-    return [...this.#running].filter((run) => {
+    return this.#running.all().filter((run) => {
       const cancel = run.abortedAt === undefined ? find(run.message) : undefined
       if (cancel !== undefined) this.#abort(run, 'cancelled', cancel.reason ?? 'cancelled')
       return cancel !== undefined
@@ -245,7 +251,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true
-    this.#running.delete(run)
+    this.#running.delete(run.slot)
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     if (outcome.kind === 'done') {
@@ -303,8 +309,19 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
     const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
     const ctx = new RunContext(this, message, limitAt)
-    const run: Run = { delivery, message, spec, ctx, row, startedAt, marked: false, abortedAt: undefined, over: false }
-    this.#running.add(run)
+    const run: Run = {
+      delivery,
+      message,
+      spec,
+      ctx,
+      row,
+      startedAt,
+      slot: 0,
+      marked: false,
+      abortedAt: undefined,
+      over: false,
+    }
+    run.slot = this.#running.add(run)
     this.#unsettled++
     this.counts.started++
     return run
@@ -325,7 +342,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #tick(): void {
     const now = systemClock.monotonic()
-    for (const run of this.#running) this.#watch(run, now)
+    for (const run of this.#running.all()) this.#watch(run, now)
     this.#fetch.tick()
   }
 

@@ -58,7 +58,11 @@ describe('a handler that leaves a rejected promise behind', () => {
     })
     const worker = await t.worker('w0')
     const sent = ids(many(1_000))
-    await t.troupe.sendMany(t.box.leak, sent.map(() => ({})), { id: (_, index) => sent[index] ?? '' })
+    await t.troupe.sendMany(
+      t.box.leak,
+      sent.map(() => ({})),
+      { id: (_, index) => sent[index] ?? '' },
+    )
     await t.settled()
     await until('all reports', () => leaks.size === sent.length)
     events.unsubscribe()

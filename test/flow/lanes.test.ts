@@ -56,6 +56,23 @@ describe('with a backlog in all lanes', () => {
   })
 })
 
+describe('a retry', () => {
+  it('comes back in the lane that the message was in, also where the actor has no other', async () => {
+    const actor = defineActor('urgent', {
+      lanes: ['high'],
+      retry: { attempts: 2, backoff: { base: '1ms' } },
+      messages: {
+        go: (_payload: unknown, ctx) => {
+          if (ctx.attempt === 1) throw new Error('once')
+        },
+      },
+    })
+    await using t = await testBundle({ actors: [actor] })
+    await t.troupe.send(actor.go, {}, { lane: 'high' })
+    expect(await t.events.wait('done')).toMatchObject({ attempt: 2 })
+  })
+})
+
 describe('lanes that an actor does not declare', () => {
   it('are refused by the sender', async () => {
     const actor = defineActor('narrow', { lanes: ['normal'], messages: { go: () => {} } })

@@ -28,6 +28,9 @@ const mailer = defineActor('mailer', {
   },
 })
 
+const welcomeWith = (answers: Record<string, unknown>): Promise<unknown> =>
+  mailer.welcome.handle({ to: 'a@b.c' }, testContext({ answers }))
+
 describe('a test context', () => {
   it('records what a handler sends, asks, tells and logs', async () => {
     const ctx = testContext({
@@ -54,14 +57,12 @@ describe('a test context', () => {
   })
 
   it('answers by function and by error, and says how to answer what is not listed', async () => {
-    const handle = (answers: Record<string, unknown>): Promise<unknown> =>
-      mailer.welcome.handle({ to: 'a@b.c' }, testContext({ answers }))
-    await expect(handle({ 'render.pdf': ({ pages }: { pages: number }) => pages * 2 })).resolves.toMatchObject({
+    await expect(welcomeWith({ 'render.pdf': ({ pages }: { pages: number }) => pages * 2 })).resolves.toMatchObject({
       pdf: 4,
     })
     const broken = new Error('no printer')
-    await expect(handle({ 'render.pdf': broken })).rejects.toBe(broken)
-    const error: unknown = await handle({}).catch((error: unknown) => error)
+    await expect(welcomeWith({ 'render.pdf': broken })).rejects.toBe(broken)
+    const error: unknown = await welcomeWith({}).catch((error: unknown) => error)
     expect(error).toBeInstanceOf(ConfigError)
     expect((error as Error).message).toContain('testContext({ answers: { "render.pdf": … } })')
   })

@@ -126,7 +126,7 @@ export class Stage implements AsyncDisposable {
   async dead(count = 1): Promise<DeadLetter[]> {
     let letters: DeadLetter[] = []
     await expect
-      .poll(async () => (letters = await Array.fromAsyncOf(this.system.troupe.dead.list())).length, {
+      .poll(async () => (letters = await collect(this.system.troupe.dead.list())).length, {
         timeout: 15_000,
         interval: 20,
       })
@@ -211,4 +211,10 @@ export async function openStage(server: TestServer, options: StageOptions = {}):
 /** A server for the tests of one file. */
 export function hostileServer(conf = ''): Promise<TestServer> {
   return startServer({ conf })
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
 }

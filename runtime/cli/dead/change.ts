@@ -1,4 +1,5 @@
 /** What `dead retry` and `dead purge` share: show what would be done, have it confirmed, do exactly that. */
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 
 import type { DeadLetter } from '../../client/dead.ts'
@@ -37,11 +38,11 @@ export async function changeLetters(change: Change, { args, flags, isJson, ...re
     const letters = await findLetters(troupe, filters, countOf(flags.limit, 'limit'))
     if (!isJson && letters.length > 0) say(letterTable(letters))
     if (letters.length === 0 && args.length > 0) throw noneWithId(args)
-    const isAgreed = letters.length > 0 && (await agreed(change, letters.length, flags, isJson))
-    const failures = isAgreed ? await applyAll(change, troupe, letters) : []
-    tell(change, letters, { isAgreed, isJson, failures })
+    const answer = letters.length === 0 ? 'no' : await agreed(change, letters.length, flags, isJson)
+    const failures = answer === 'yes' ? await applyAll(change, troupe, letters) : []
+    tell(change, letters, { answer, isJson, failures })
     if (failures.length > 0) return exitCodes.failed
-    return isAgreed || flags['dry-run'] || letters.length === 0 ? exitCodes.done : exitCodes.usage
+    return answer === 'unasked' ? exitCodes.usage : exitCodes.done
   })
 }
 
@@ -73,18 +74,30 @@ function noneWithId(ids: readonly string[]): ActorError {
   return new ActorError('NO_DEAD_LETTER', text)
 }
 
+/** `unasked`: nobody is there to ask, and nothing was said. */
+type Answer = 'yes' | 'no' | 'unasked'
+
 async function agreed(
   { verb }: Change,
   count: number,
   flags: FlagValues<typeof changeFlags>,
   isJson: boolean,
-): Promise<boolean> {
-  if (flags['dry-run'] || flags.yes) return !flags['dry-run']
-  if (isJson || !process.stdin.isTTY) return false
+): Promise<Answer> {
+  if (flags['dry-run']) return 'no'
+  if (flags.yes) return 'yes'
+  if (isJson || !process.stdin.isTTY) return 'unasked'
+  const answer = await ask(`${verb} ${counted(count, 'dead letter')}? [y/N] `)
+  return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no'
+}
+
+/** What is typed; nothing at Ctrl-C and Ctrl-D. */
+async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await terminal.question(`${verb} ${counted(count, 'dead letter')}? [y/N] `)
+  terminal.once('SIGINT', () => terminal.close())
+  const closed = once(terminal, 'close').then(() => '')
+  const answer = await Promise.race([terminal.question(question).catch(() => ''), closed])
   terminal.close()
-  return /^y(es)?$/i.test(answer.trim())
+  return answer
 }
 
 interface Failed {
@@ -102,21 +115,22 @@ async function applyAll(change: Change, troupe: Troupe, letters: readonly DeadLe
 }
 
 interface Result {
-  readonly isAgreed: boolean
+  readonly answer: Answer
   readonly isJson: boolean
   readonly failures: readonly Failed[]
 }
 
-function tell({ verb, past }: Change, letters: readonly DeadLetter[], { isAgreed, isJson, failures }: Result): void {
-  const count = isAgreed ? letters.length - failures.length : 0
+function tell({ verb, past }: Change, letters: readonly DeadLetter[], { answer, isJson, failures }: Result): void {
+  const count = answer === 'yes' ? letters.length - failures.length : 0
   const failed = failures.map(({ letter, error }) => ({
     sequence: letter.sequence,
     id: letter.id,
     error: error.message,
   }))
-  if (isJson) return sayJson({ dryRun: !isAgreed, [past]: count, failed, letters: letters.map(letterData) })
+  if (isJson) return sayJson({ dryRun: answer !== 'yes', [past]: count, failed, letters: letters.map(letterData) })
   for (const { sequence, id, error } of failed) note(`${id} (sequence ${sequence}) could not be ${past}: ${error}`)
   if (letters.length === 0) return note('no dead letter matches')
-  if (isAgreed) return say(`${past} ${counted(count, 'dead letter')}`)
-  note(`nothing was done: this would ${verb} ${counted(letters.length, 'dead letter')}. Add --yes to do it.`)
+  if (answer === 'yes') return say(`${past} ${counted(count, 'dead letter')}`)
+  const advice = answer === 'unasked' ? '. Add --yes to do it.' : ''
+  note(`nothing was done: this would ${verb} ${counted(letters.length, 'dead letter')}${advice}`)
 }

@@ -1,4 +1,5 @@
 /** Dead letters as they are printed. */
+import { H } from '../../broker/headers.ts'
 import type { DeadLetter } from '../../client/dead.ts'
 import { fields, printable, showValue, table } from '../print.ts'
 
@@ -36,9 +37,12 @@ export function letterText(letter: DeadLetter): string {
     ['subject', subject],
     ['origin', origin],
   ]
-  const told = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, printable(value)] as const]))
-  return [fields(told), ...sections(letter)].join('\n\n')
+  const pairs = facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, printable(value)] as const]))
+  return [fields(pairs), ...sections(letter)].join('\n\n')
 }
+
+/** Headers that hold what the other lines say. */
+const told = new Set<string>([H.detail, H.history])
 
 function sections(letter: DeadLetter): string[] {
   const { failure, history, stack, headers } = letter
@@ -47,7 +51,7 @@ function sections(letter: DeadLetter): string[] {
     ['issues', issues],
     ['earlier attempts', history.map((attempt) => JSON.stringify(attempt))],
     ['stack', stack?.split('\n') ?? []],
-    ['headers', Object.entries(headers).map(([name, value]) => `${name}: ${value}`)],
+    ['headers', Object.entries(headers).flatMap(([name, value]) => (told.has(name) ? [] : [`${name}: ${value}`]))],
     ['payload', payloadLines(letter)],
   ]
   return lines
