@@ -13,6 +13,7 @@ const BEAT_MS = 50
 export class Pulse {
   readonly #connection: Connection
   readonly #timer: NodeJS.Timeout
+  readonly #unlisten: () => void
   #isAsking = false
   #since = systemClock.monotonic()
 
@@ -20,6 +21,8 @@ export class Pulse {
     this.#connection = connection
     this.#timer = setInterval(() => void this.#beat(), BEAT_MS)
     this.#timer.unref()
+    // Pulls die with their connection, so what arrives on the new one was asked for on it.
+    this.#unlisten = connection.onConnected(() => (this.#since = systemClock.monotonic()))
   }
 
   /** Monotonic ms: what arrives now left the server after that. */
@@ -29,6 +32,7 @@ export class Pulse {
 
   stop(): void {
     clearInterval(this.#timer)
+    this.#unlisten()
   }
 
   async #beat(): Promise<void> {
@@ -37,7 +41,7 @@ export class Pulse {
     const sentAt = systemClock.monotonic()
     try {
       await this.#connection.raw.flush()
-      this.#since = sentAt
+      this.#since = Math.max(this.#since, sentAt)
     } catch {
       // The connection went; the next beat asks on the next one.
     } finally {

@@ -153,9 +153,11 @@ export class Replies {
     for (const pending of this.#pending.all().toSorted((a, b) => a.serial - b.serial)) this.#repeat(pending, now)
   }
 
-  /** Publishes it again, or ends it with a typed error. */
+  /**
+   * Publishes it again, or ends it with a typed error: also what was asked for while down and never published. A nak that
+   * is late by now would hit another's delivery.
+   */
   #repeat(pending: Pending, now: number): void {
-    // Also what was asked for while down and never published: a nak that is late by now would hit another's delivery.
     if (now >= pending.request.repeatUntil) return this.#giveUp(pending)
     this.#publish(pending)
   }

@@ -1,4 +1,7 @@
 /** Handlers that block the event loop for longer than the lease. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import { describe, expect, it } from 'vitest'
 
 import { bed, ids, many, sum, until } from './bed.ts'
@@ -29,11 +32,15 @@ describe('a handler that blocks the event loop for three leases', () => {
         expect(fates.filter((fate) => 'error' in fate)).toEqual([])
       }
       // Half of them arrive with the blocker, half are sent to its standing pulls while nobody reads its socket.
+      const file = join(t.dir, 'unblock')
       const half = behind.length / 2
-      await Promise.all([t.troupe.send(t.box.block, { ms: 3_000 }, { id: 'blocker' }), sendBehind(0, half)])
+      await Promise.all([t.troupe.send(t.box.block, { ms: 3_000, file }, { id: 'blocker' }), sendBehind(0, half)])
       await blocked.heard('blocking')
       await sendBehind(half, behind.length)
       await t.worker('idle')
+      // The block ends only when another worker had what waits behind it, however slow the machine is.
+      await until('work of the idle worker', () => t.entries('done').some(({ who }) => who === 'idle'))
+      await writeFile(file, '')
       await t.settled()
       await until('the end of the block', () => t.entries('done').some(({ id }) => id === 'blocker'))
       const entries = t.entries()

@@ -30,7 +30,7 @@ describe('thousands of delayed messages', () => {
       await using t = await bed({ lease: '2s', concurrency: 100 })
       const doomed = [await t.worker('w0'), await t.worker('w1')]
       const sent = ids(many(3_000))
-      await sendDelayed(t, sent, 6_000)
+      await sendDelayed(t, sent, 4_000)
       for (const [kill, system] of doomed.entries()) {
         await until(`part ${kill}`, () => t.entries('done').length > (sent.length * (kill + 1)) / 4)
         await system.kill9()
@@ -55,7 +55,7 @@ describe('thousands of delayed messages', () => {
       await t.worker('w0')
       await t.worker('w1')
       const sent = ids(many(3_000))
-      await sendDelayed(t, sent, 6_000)
+      await sendDelayed(t, sent, 4_000)
       for (let kill = 1; kill <= 2; kill++) {
         await until(`part ${kill}`, () => t.entries('done').length > (sent.length * kill) / 4)
         await t.server.kill9()

@@ -21,7 +21,7 @@ async function occupy(
 ): Promise<string[]> {
   const sent = ids(count)
   const fates = await t.troupe.sendMany(
-    t.box[message] as typeof t.box.hold,
+    t.box[message],
     sent.map((_, index) => payload(index) as Ending),
     { id: (_, index) => sent[index] ?? '' },
   )
@@ -61,10 +61,10 @@ describe('a worker that is cut off for longer than its lease', () => {
     'is told so, others run its messages, and it touches none of them when it is back (P2, P9)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '2s', concurrency: many(1_000) })
+      await using t = await bed({ lease: '2s', concurrency: many(500) })
       await using proxy = await startProxy(t.server.port)
       const stale = await t.worker('stale', { url: proxy.url })
-      const sent = await occupy(t, stale, many(1_000), 'hold', (index) => ({ end: HARMLESS[index % 4], after: '1s' }))
+      const sent = await occupy(t, stale, many(500), 'hold', (index) => ({ end: HARMLESS[index % 4], after: '1s' }))
 
       proxy.cut()
       const other = await t.worker('other')
@@ -85,10 +85,10 @@ describe('a worker that is cut off for longer than its lease', () => {
     'and whose handlers finish all the same: what is done counts, nothing runs again (P2)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '2s', concurrency: many(1_000) })
+      await using t = await bed({ lease: '2s', concurrency: many(500) })
       await using proxy = await startProxy(t.server.port)
       const stale = await t.worker('stale', { url: proxy.url, grace: '1m' })
-      const sent = await occupy(t, stale, many(1_000), 'hold', () => ({ end: 'done', isDeaf: true }))
+      const sent = await occupy(t, stale, many(500), 'hold', () => ({ end: 'done', isDeaf: true }))
 
       proxy.cut()
       const other = await t.worker('other')
@@ -113,10 +113,10 @@ describe('a worker that stands still for longer than its lease', () => {
     'neither gives back nor ends what another runs now, however its handlers end (P2)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '3s', concurrency: many(1_000) })
+      await using t = await bed({ lease: '2s', concurrency: many(500) })
       // Its handlers end by a timer that passes while it stands still: at the thaw they end at once, beside everything else.
-      const stale = await t.worker('stale', { napMs: 3_500, grace: '1m' })
-      const sent = await occupy(t, stale, many(1_000), 'nap', (index) => ({
+      const stale = await t.worker('stale', { napMs: 2_500, grace: '1m' })
+      const sent = await occupy(t, stale, many(500), 'nap', (index) => ({
         ms: 60_000,
         end: HARMLESS[index % 4],
         after: '1s',
@@ -136,9 +136,9 @@ describe('a worker that stands still for longer than its lease', () => {
     'does not take its lease up again with a heartbeat, and its handlers are told (P2)',
     { timeout: 300_000 },
     async () => {
-      await using t = await bed({ lease: '3s', concurrency: many(1_000) })
-      const stale = await t.worker('stale', { napMs: 8_000, grace: '1m' })
-      const sent = await occupy(t, stale, many(1_000), 'nap', (index) => ({
+      await using t = await bed({ lease: '2s', concurrency: many(500) })
+      const stale = await t.worker('stale', { napMs: 6_000, grace: '1m' })
+      const sent = await occupy(t, stale, many(500), 'nap', (index) => ({
         ms: 60_000,
         end: HARMLESS[index % 4],
         after: '1s',
@@ -160,10 +160,10 @@ describe('a worker that stands still for longer than its lease', () => {
 
 describe('a worker that is cut off while a handler blocks its event loop', () => {
   it('does not take for its own again what its heartbeats reach after the cut (P2)', { timeout: 300_000 }, async () => {
-    await using t = await bed({ lease: '3s', concurrency: many(1_000) })
+    await using t = await bed({ lease: '2s', concurrency: many(500) })
     await using proxy = await startProxy(t.server.port)
-    const stale = await t.worker('stale', { url: proxy.url, napMs: 4_000, blockMs: 9_000, grace: '1m' })
-    const sent = await occupy(t, stale, many(1_000) - 1, 'nap', (index) => ({
+    const stale = await t.worker('stale', { url: proxy.url, napMs: 3_000, blockMs: 7_000, grace: '1m' })
+    const sent = await occupy(t, stale, many(500) - 1, 'nap', (index) => ({
       ms: 60_000,
       end: HARMLESS[index % 4],
       after: '1s',

@@ -33,7 +33,10 @@ export async function startProxy(port: number): Promise<Proxy> {
     return !isSwallowed
   }
   const server = createServer((client) => {
-    if (isCut) return void client.destroy()
+    if (isCut) {
+      client.destroy()
+      return
+    }
     const upstream = connect(port, '127.0.0.1')
     for (const socket of [client, upstream]) {
       sockets.add(socket)

@@ -23,7 +23,7 @@ describe('a redelivered message', () => {
       await using t = await bed({ lease: '2s', dedupeWindow: '1s', concurrency: many(1_000) })
       await using proxy = await startProxy(t.server.port)
       const worker = await forgetful(t, proxy)
-      const sent = ids(many(1_000))
+      const sent = ids(many(500))
       const send = () =>
         t.troupe.sendMany(
           t.box.work,

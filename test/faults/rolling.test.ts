@@ -11,9 +11,9 @@ describe('a rolling restart of two systems under load', () => {
     await using t = await bed({ lease: '30s', concurrency: 100 })
     let systems = [await t.worker('w0', { within: '100ms' }), await t.worker('w1', { within: '100ms' })]
     const sent: string[] = []
-    let isSending = true
+    const load = { isOn: true }
     const sendOnAndOn = async (_: unknown, lane: number): Promise<void> => {
-      for (let place = 0; isSending; place++) {
+      for (let place = 0; load.isOn; place++) {
         const id = `${lane}-${place}`
         // Some run for longer than a stop waits.
         await t.troupe.send(t.box.work, { ms: place % 20 === 0 ? 1_000 : 10 }, { id })
@@ -31,7 +31,7 @@ describe('a rolling restart of two systems under load', () => {
       systems = [...others, await t.worker(`w${round + 2}`, { within: '100ms' })]
     }
     if (isLong) await until('more messages', () => sent.length > 20_000)
-    isSending = false
+    load.isOn = false
     await senders
     await t.settled()
     const entries = t.entries()

@@ -48,27 +48,17 @@ describe('the same id', () => {
       await using system = await run({ actors, servers: server.url, signals: false, logLevel: 'silent' })
       const { troupe } = system
       const sent = ids(many(150))
-      const each = async (message: 'snoozes' | 'dies'): Promise<void> => {
-        const options = { id: (_: unknown, index: number) => `${message}${sent[index]}` }
-        await Promise.all(
-          actors.map((actor) =>
-            troupe.sendMany(
-              actor[message],
-              sent.map(() => ({})),
-              options,
-            ),
-          ),
-        )
-      }
+      const idOf = (message: string) => ({ id: (_: unknown, index: number) => `${message}${sent[index]}` })
+      const payloads = sent.map(() => ({}))
       const jsm = await jetstreamManager(troupe.connection)
       const letters = async (): Promise<number> => (await jsm.streams.info('troupe-dead')).state.messages
       const allDead = actors.length * sent.length
 
-      await each('snoozes')
+      await Promise.all(actors.map((actor) => troupe.sendMany(actor.snoozes, payloads, idOf('snoozes'))))
       await until('snoozed messages', () => seen.every(({ done }) => done.size === sent.length))
       expect(seen.map(({ runs }) => runs)).toEqual([3 * sent.length, 3 * sent.length])
 
-      await each('dies')
+      await Promise.all(actors.map((actor) => troupe.sendMany(actor.dies, payloads, idOf('dies'))))
       await until('dead letters', async () => (await letters()) === allDead)
       for (let round = 2; round <= 3; round++) {
         const before = seen[0].runs + seen[1].runs

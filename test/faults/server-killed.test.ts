@@ -49,8 +49,8 @@ describe('a sender killed in the middle of sendMany', () => {
     { timeout: 300_000 },
     async () => {
       await using t = await bed()
-      const calls = [2_000, many(15_000)]
-      const count = 2_000 + many(15_000)
+      const calls = [2_000, many(10_000)]
+      const count = 2_000 + many(10_000)
       // The mailbox, before there is a worker.
       await t.troupe.send(t.box.work, { ms: 1 }, { id: 'first' })
       const first = await t.sender('s0', { calls })
