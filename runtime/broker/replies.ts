@@ -155,7 +155,8 @@ export class Replies {
 
   /** Publishes it again, or ends it with a typed error. */
   #repeat(pending: Pending, now: number): void {
-    if (pending.publishedAt !== 0 && now >= pending.request.repeatUntil) return this.#giveUp(pending)
+    // Also what was asked for while down and never published: a nak that is late by now would hit another's delivery.
+    if (now >= pending.request.repeatUntil) return this.#giveUp(pending)
     this.#publish(pending)
   }
 

@@ -71,7 +71,7 @@ const CANCEL_TIMEOUT_MS = 2_000
 /** While a mailbox has no leader or its server starts. */
 const AWAY_MS = 10_000
 /** Messages of one `sendMany` that wait for their ack at once. */
-const WINDOW = 4_096
+const WINDOW = 512
 
 export class Sender {
   readonly #host: SenderHost
@@ -125,6 +125,8 @@ export class Sender {
           flight.end()
         },
       )
+      // Alone: where the mailbox has to be created first, the others would overtake it and each other.
+      if (place === 0) await flight.landed()
     }
     await flight.landed()
     return fates
@@ -361,8 +363,7 @@ export class Sender {
     try {
       if (error.refusal !== 'away') throw error
       if (ref.spec !== undefined) {
-        broker.assets.forget()
-        await broker.assets.mailbox(ref.spec)
+        await broker.assets.mailboxAgain(ref.spec)
       } else {
         await broker.api.streamInfo(publication.stream)
       }

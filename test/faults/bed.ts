@@ -31,7 +31,7 @@ export interface Bed extends AsyncDisposable {
   readonly write: Write
   /** Starts a worker process; it is killed with the bed. */
   worker(who: string, setup?: Partial<WorkerSetup>): Promise<Child>
-  sender(who: string, setup: { count: number; batch: number }): Promise<Child>
+  sender(who: string, setup: { calls: readonly number[] }): Promise<Child>
   entries(what?: string): Entry[]
   /** All dead letters, oldest first. */
   letters(): Promise<DeadLetter[]>

@@ -1,0 +1,78 @@
+/** Systems that stop gracefully under load, and handlers that leak. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { describe, expect, it } from 'vitest'
+
+import { bed, ids, isLong, many, NAMESPACE, sum, until } from './bed.ts'
+
+describe('a rolling restart of two systems under load', () => {
+  it('loses nothing, counts no attempt and leaves no mark (P8)', { timeout: 300_000 }, async () => {
+    // A long lease: what is not given back at once would be seen by how long it takes.
+    await using t = await bed({ lease: '30s', concurrency: 100 })
+    let systems = [await t.worker('w0', { within: '100ms' }), await t.worker('w1', { within: '100ms' })]
+    const sent: string[] = []
+    let isSending = true
+    const sendOnAndOn = async (_: unknown, lane: number): Promise<void> => {
+      for (let place = 0; isSending; place++) {
+        const id = `${lane}-${place}`
+        // Some run for longer than a stop waits.
+        await t.troupe.send(t.box.work, { ms: place % 20 === 0 ? 1_000 : 10 }, { id })
+        sent.push(id)
+        // A steady load, not all that the machine can: about 800 a second.
+        await sleep(20)
+      }
+    }
+    const senders = Promise.all(Array.from({ length: 20 }, sendOnAndOn))
+    for (let round = 0; round < 4; round++) {
+      const [leaving, ...others] = systems
+      const who = `w${round}`
+      await until(`runs of ${who}`, () => t.entries('started').filter((entry) => entry.who === who).length > 100)
+      expect(await leaving?.stop()).toBe(0)
+      systems = [...others, await t.worker(`w${round + 2}`, { within: '100ms' })]
+    }
+    if (isLong) await until('more messages', () => sent.length > 20_000)
+    isSending = false
+    await senders
+    await t.settled()
+    const entries = t.entries()
+    const sums = sum('rolling restart of 4 systems', sent, entries)
+    console.log(`rolling restart: ${sums.runs - sums.handled} runs were given back`)
+    expect(sums).toMatchObject({ lost: 0, twice: 0 })
+    // The fault happened: long runs were cut short, and begun again as the same attempt.
+    expect(sums.runs).toBeGreaterThan(sums.handled)
+    expect(entries.filter(({ what, detail }) => what === 'started' && detail !== '1')).toEqual([])
+    expect(await t.letters()).toEqual([])
+    await until('marks to go', async () => (await t.stored('faults-marks')) === 0, 5_000)
+  })
+})
+
+describe('a handler that leaves a rejected promise behind', () => {
+  it('does not end its worker, and is reported with its message (P7)', { timeout: 300_000 }, async () => {
+    await using t = await bed()
+    const leaks = new Map<string, string>()
+    const events = t.troupe.connection.subscribe(`${NAMESPACE}.event.box.leak.leak`, {
+      callback: (_, msg) => {
+        const { id, failure } = msg.json<{ id: string; failure: { message: string } }>()
+        leaks.set(id, failure.message)
+      },
+    })
+    const worker = await t.worker('w0')
+    const sent = ids(many(1_000))
+    await t.troupe.sendMany(
+      t.box.leak,
+      sent.map(() => ({})),
+      { id: (_, index) => sent[index] ?? '' },
+    )
+    await t.settled()
+    await until('all reports', () => leaks.size === sent.length)
+    events.unsubscribe()
+    const sums = sum('leaks', sent, t.entries())
+    console.log(`leaks: ${leaks.size} reported`)
+    expect(sums).toMatchObject({ lost: 0, twice: 0 })
+    expect([...leaks].filter(([id, text]) => text !== `left behind by ${id}`)).toEqual([])
+    // It still works: and ends when it is asked to, with success.
+    await t.troupe.send(t.box.work, { ms: 1 }, { id: 'after' })
+    await until('one more', () => t.entries('done').some(({ id }) => id === 'after'))
+    expect(await worker.stop()).toBe(0)
+  })
+})
