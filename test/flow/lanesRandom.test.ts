@@ -93,3 +93,33 @@ describe('random arrivals', () => {
     60_000,
   )
 })
+
+describe('a loop that stood still', () => {
+  it('runs nothing whose lease has lapsed meanwhile, and goes on with what comes again', async () => {
+    const ran: number[] = []
+    const actor = defineActor('stands', {
+      concurrency: 2,
+      lanes: ['normal'],
+      lease: '400ms',
+      messages: {
+        go: (n: number) => {
+          ran.push(n)
+          const until = n === 0 ? performance.now() + 700 : 0
+          while (performance.now() < until); // longer than the lease
+        },
+      },
+    })
+    await using t = await testBundle({ actors: [actor] })
+    await t.troupe.sendMany(
+      actor.go,
+      Array.from({ length: 200 }, () => -1),
+    )
+    await t.events.wait('done', { count: 200 })
+    ran.length = 0
+    await t.troupe.sendMany(
+      actor.go,
+      Array.from({ length: 3_000 }, (_, n) => n),
+    )
+    await eventually('each has run', () => new Set(ran).size === 3_000, 15_000)
+  })
+})

@@ -1,7 +1,7 @@
 import { defineActor } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
-import { eventually, testBundle } from '../kit/system.ts'
+import { eventually, gate, testBundle } from '../kit/system.ts'
 
 /** Counts how many run at once. */
 function crowd() {
@@ -80,6 +80,27 @@ describe('a limit over all workers', () => {
     expect(Math.min(...state.byWorker.values())).toBeGreaterThan(15)
     expect(state.byWorker.size).toBe(2)
   }, 40_000)
+
+  it('is not used up by what waits in a buffer: who was fast holds nothing that another could run', async () => {
+    const hold = gate()
+    const actor = defineActor('holds', {
+      limit: 4,
+      concurrency: 2,
+      messages: { go: (payload: { waits: boolean }) => (payload.waits ? hold.passed : undefined) },
+    })
+    await using t = await testBundle({ actors: [actor], system: 'one' })
+    const many = (count: number, waits: boolean): { waits: boolean }[] =>
+      Array.from({ length: count }, () => ({ waits }))
+    await t.troupe.sendMany(actor.go, many(100, false))
+    await t.events.wait('done', { count: 100 })
+    await t.troupe.sendMany(actor.go, many(10, true))
+    await t.events.wait('started', { count: 102 })
+    await t.another([actor], { system: 'two' })
+    // Sooner than the second after which a buffer is given back.
+    await t.events.wait('started', { count: 104, timeoutMs: 700 })
+    hold.open()
+    await t.events.wait('done', { count: 110 })
+  })
 
   it('takes all lanes, in the order in which they came', async () => {
     const ran: unknown[] = []
