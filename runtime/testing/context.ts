@@ -6,7 +6,7 @@
  */
 import type { MessageRef } from '../actor.ts'
 import { checkOptions, type SendOptions } from '../client/options.ts'
-import type { Sent } from '../client/sender.ts'
+import type { Sent } from '../client/sent.ts'
 import type { Context } from '../context.ts'
 import { AbortedError, ConfigError, type AbortCause } from '../errors.ts'
 import type { LogFields, Logger } from '../log.ts'

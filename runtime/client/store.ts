@@ -1,0 +1,106 @@
+/**
+ * Putting a message into its mailbox, and what to do where nobody takes it.
+ *
+ * 1. No such stream (503, or silence where somebody else listens on the subject): made now where the definition is known;
+ *    else the typed error says which actors there are.
+ * 2. Full, refused, no rights: the typed error says who must act (refusals.ts).
+ * Repeats go under the same key, so none of this can store a message twice.
+ */
+import type { ActorSpec } from '../actor.ts'
+import { JetStreamError } from '../broker/api.ts'
+import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Publication, Published } from '../broker/publisher.ts'
+import { PayloadError, UnavailableError, toError } from '../errors.ts'
+import { systemClock } from '../time/clock.ts'
+import { explainRefusal } from './refusals.ts'
+
+/** Where a message goes: a reference without the types of its payload and result. */
+export interface Target {
+  readonly actor: string
+  readonly message: string
+  readonly spec: ActorSpec | undefined
+}
+
+/** Copies add headers to a message: so much of the server's limit is kept free (DESIGN section 5). */
+const COPY_RESERVE = 16_384
+/** While a mailbox has no leader or its server starts. */
+export const AWAY_MS = 10_000
+
+/** Stores bytes in a mailbox. */
+export function storeMessage(
+  broker: Broker,
+  ref: Target,
+  bytes: { subject: string; payload: Uint8Array; headers: Uint8Array },
+): Promise<Published> {
+  const { subject, payload, headers } = bytes
+  const { maxPayload } = broker.publisher
+  const limit = Math.max(maxPayload - COPY_RESERVE, maxPayload >> 1)
+  const size = payload.length + headers.length
+  if (size > limit) throw tooLarge(ref, size, limit)
+  const windowMs =
+    ref.spec === undefined ? broker.assets.settings.dedupeWindowMs : broker.assets.dedupeWindowMs(ref.spec)
+  const stream = broker.subjects.mailboxStream(ref.actor)
+  const publication = { subject, payload, headers, stream, repeatMs: windowMs * SAFE_SHARE_OF_WINDOW, awayMs: 0 }
+  // With a stream that never answered, one silence is enough to look whether it is there: where somebody else listens
+  // on the subject, the server does not say that no stream does.
+  const isNew = !broker.publisher.hasHeardOf(stream)
+  const first = isNew ? { ...publication, repeatMs: 0 } : publication
+  const from = isNew ? systemClock.monotonic() : 0
+  return new Promise((resolve, reject) => {
+    broker.publisher.store(first, resolve, (error) => {
+      if (isNew && isUnanswered(error))
+        return void afterSilence(broker, ref, publication, error, from).then(resolve, reject)
+      if (!(error instanceof JetStreamError)) return reject(error)
+      again(broker, ref, publication, error).then(resolve, reject)
+    })
+  })
+}
+
+/** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe. */
+async function afterSilence(
+  broker: Broker,
+  ref: Target,
+  publication: Publication,
+  silence: Error,
+  from: number,
+): Promise<Published> {
+  const problem = await broker.api.streamInfo(publication.stream).then(
+    () => undefined,
+    (error: unknown) => toError(error),
+  )
+  const isGone = problem instanceof JetStreamError && problem.refusal === 'gone'
+  if (isGone && ref.spec === undefined) throw await explainRefusal(broker, ref, problem)
+  if (isGone && ref.spec !== undefined) {
+    broker.assets.forget()
+    await broker.assets.mailbox(ref.spec)
+    return broker.publisher.publish(publication)
+  }
+  const leftMs = publication.repeatMs - (systemClock.monotonic() - from)
+  if (leftMs <= 0) throw silence
+  return broker.publisher.publish({ ...publication, repeatMs: leftMs })
+}
+
+/** Nobody took it: create the mailbox where its definition is known, else say why. */
+async function again(broker: Broker, ref: Target, publication: Publication, error: JetStreamError): Promise<Published> {
+  try {
+    if (error.refusal !== 'away') throw error
+    if (ref.spec !== undefined) {
+      await broker.assets.mailboxAgain(ref.spec)
+    } else {
+      await broker.api.streamInfo(publication.stream)
+    }
+    return await broker.publisher.publish({ ...publication, awayMs: AWAY_MS })
+  } catch (cause) {
+    throw await explainRefusal(broker, ref, cause)
+  }
+}
+
+function isUnanswered(error: Error): boolean {
+  return error instanceof UnavailableError && error.code === 'OUTCOME_UNKNOWN'
+}
+
+function tooLarge(ref: Target, size: number, limit: number): PayloadError {
+  const text = `expected ${ref.actor}.${ref.message} to have at most ${limit} bytes with its headers, got: ${size}. Store the data elsewhere and send where it is, or raise max_payload on the server.`
+  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
+}
