@@ -151,8 +151,8 @@ export function toFailure(error: Error): Failure {
   const { code } = error as { code?: unknown }
   const issues = error instanceof TroupeError ? error.data['issues'] : undefined
   return {
-    name: cut(String(error.name), FAILURE_WORD),
-    message: cut(String(error.message), FAILURE_TEXT),
+    name: cut(error.name, FAILURE_WORD),
+    message: cut(error.message, FAILURE_TEXT),
     ...(typeof code === 'string' ? { code: cut(code, FAILURE_WORD) } : {}),
     ...(Array.isArray(issues)
       ? { issues: (issues as NonNullable<Failure['issues']>).slice(0, FAILURE_ISSUES).map(shortIssue) }
@@ -167,6 +167,8 @@ function shortIssue({ path, message }: { readonly path: string; readonly message
   return { path: cut(path, FAILURE_WORD), message: cut(message, FAILURE_WORD) }
 }
 
-function cut(text: string, limit: number): string {
+/** Of JavaScript's errors a name or a message may be anything. */
+function cut(value: unknown, limit: number): string {
+  const text = typeof value === 'string' ? value : describe(value)
   return text.length > limit ? `${text.slice(0, limit - 1)}…` : text
 }

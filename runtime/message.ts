@@ -50,7 +50,7 @@ type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & { ro
 
 /** Header names in lower case, with what each writes. Unknown ones belong to the application, or to a newer version. */
 const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subjects) => void> = new Map([
-  [H.id.toLowerCase(), (draft, value) => void (draft.id = value)],
+  [H.id.toLowerCase(), (draft, value) => void (draft.id = value || draft.id)],
   [H.dedupe.toLowerCase(), (draft, value) => void (draft.id ||= value)],
   [H.contentType.toLowerCase(), (draft, value) => void (draft.contentType = value)],
   [H.attempt.toLowerCase(), (draft, value) => void (draft.attempt = whole(H.attempt, value, 1))],

@@ -161,7 +161,7 @@ export class System {
 
   #hurry(): void {
     for (const worker of this.#workers.values()) worker.hurry()
-    for (const service of this.#services) void service.stop(0)
+    for (const service of this.#services) service.hurry()
   }
 
   async #stop(withinMs: number): Promise<void> {

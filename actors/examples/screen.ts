@@ -21,7 +21,7 @@ export class Screen {
   }
 
   line(kind: string, id: string, text: string): void {
-    this.#write(`${this.#time()}  ${kind.padEnd(6)} ${id.padEnd(12)} ${text.slice(0, 100)}\n`)
+    this.#write(`${this.#time()}  ${kind.padEnd(6)} ${id.padEnd(12)} ${shorten(text)}\n`)
   }
 
   status({ sent, done, retried, dead }: Sum, open: number): void {
@@ -42,6 +42,8 @@ export class Screen {
     return `${((systemClock.monotonic() - this.#startedAt) / 1000).toFixed(1).padStart(6)} s`
   }
 }
+
+const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 99)}…` : text)
 
 /** What is worth a line: failures, and what became good after them or came from outside. */
 export function tellEvent<K extends keyof MessageEvents>(

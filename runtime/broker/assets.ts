@@ -8,6 +8,7 @@
 import type { ActorSpec } from '../actor.ts'
 import { BrokerError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
 import { differencesOf, differs, isSafe, updated, type Consumer, type Stream } from './differences.ts'
 import type { Lane, Subjects } from './subjects.ts'
@@ -44,6 +45,9 @@ export const SAFE_SHARE_OF_WINDOW = 0.8
 /** Timers park and release under keys of their own in this window: a redelivery comes within a lease. */
 export const TIMER_WINDOW_MS = 120_000
 
+/** Whoever failed before a mailbox was made learns of it a moment later. */
+const REMADE_MS = 1_000
+
 const nanos = (ms: number): number => ms * 1_000_000
 
 export class Assets {
@@ -51,6 +55,7 @@ export class Assets {
   readonly #subjects: Subjects
   readonly settings: AssetSettings
   readonly #ensured = new Map<string, Promise<void>>()
+  readonly #remade = new Map<string, { readonly at: number; readonly made: Promise<void> }>()
 
   constructor(api: JetStreamApi, subjects: Subjects, settings: AssetSettings) {
     this.#api = api
@@ -68,6 +73,20 @@ export class Assets {
   /** The mailbox's stream alone: what a sender needs. */
   mailbox(spec: ActorSpec): Promise<void> {
     return this.#once(`mailbox ${spec.name}`, () => this.#ensureStream(this.#mailboxStream(spec)))
+  }
+
+  /**
+   * The mailbox, made again: somebody deleted it, or nobody has made it yet. Thousands may find that out at once; it is
+   * made once for all of them.
+   */
+  mailboxAgain(spec: ActorSpec): Promise<void> {
+    const known = this.#remade.get(spec.name)
+    const now = systemClock.monotonic()
+    if (known !== undefined && now - known.at < REMADE_MS) return known.made
+    this.#ensured.delete(`mailbox ${spec.name}`)
+    const made = this.mailbox(spec)
+    this.#remade.set(spec.name, { at: now, made })
+    return made
   }
 
   /** Everything that a worker of the actor needs; returns the queues to pull from, highest lane first. */

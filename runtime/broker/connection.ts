@@ -22,7 +22,8 @@ import {
   type Msg,
 } from '@nats-io/transport-node'
 
-import { BrokerError, ConfigError, PayloadError, UnavailableError, toError } from '../errors.ts'
+import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+import { forbidden, isRefusal, tooLarge } from './problems.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -217,22 +218,6 @@ export class Connection {
       )
     }
   }
-}
-
-/** Whether the server's problem is that this subject may not be published or subscribed. */
-export function isRefusal(problem: Error, operation: 'publish' | 'subscription', subject: string): boolean {
-  const refusal = problem as { operation?: unknown; subject?: unknown }
-  return refusal.operation === operation && refusal.subject === subject
-}
-
-export function forbidden(subject: string, cause: Error): BrokerError {
-  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
-  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
-}
-
-export function tooLarge(subject: string, size: number, limit: number): PayloadError {
-  const text = `expected at most ${limit} bytes with headers on ${subject}, got: ${size}. Raise max_payload on the server, or send less.`
-  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
 }
 
 function listen<L>(listeners: Set<L>, listener: L): () => void {

@@ -39,7 +39,12 @@ export class Keeper {
   /** Starts the thread and waits for its connection. `onFailure` is told if it ever ends by itself: leases are unsafe then. */
   static async start(settings: NatsSettings, onFailure: (error: Error) => void): Promise<Keeper> {
     const workerData: KeeperData = { settings, clockOffset: clockOffset() }
-    const thread = new Worker(new URL('keeperThread.js', import.meta.url), { workerData, name: 'troupe-keeper' })
+    const thread = new Worker(new URL('keeperThread.js', import.meta.url), {
+      workerData,
+      name: 'troupe-keeper',
+      // It is a plain file: what the program was started with (a loader, --input-type) would slow it or break it.
+      execArgv: [],
+    })
     await new Promise<void>((resolve, reject) => {
       thread.once('message', () => resolve())
       thread.once('error', (error) => reject(toError(error)))

@@ -14,7 +14,8 @@ import type { Msg } from '@nats-io/transport-node'
 import { UnavailableError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
 import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
-import { tooLarge, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { tooLarge } from './problems.ts'
 import type { Replies } from './replies.ts'
 
 /** JetStream's ack of one message. */
@@ -42,6 +43,7 @@ const AWAY_PAUSE_MS = 100
 export class Publisher {
   readonly #connection: Connection
   readonly #replies: Replies
+  readonly #heardOf = new Set<string>()
 
   constructor(connection: Connection, replies: Replies) {
     this.#connection = connection
@@ -51,6 +53,11 @@ export class Publisher {
   /** Largest message, headers included: bytes. */
   get maxPayload(): number {
     return this.#connection.maxPayload
+  }
+
+  /** Whether this stream has acknowledged anything of ours. */
+  hasHeardOf(stream: string): boolean {
+    return this.#heardOf.has(stream)
   }
 
   /** Stores a message. Throws `JetStreamError`, `PayloadError` `TOO_LARGE`, or `UnavailableError` `OUTCOME_UNKNOWN` where no ack came in time. */
@@ -79,7 +86,10 @@ export class Publisher {
         const ack = readAck(reply, stream, subject)
         if (ack === undefined) return false
         if (ack instanceof JetStreamError) again(ack)
-        else onStored(ack)
+        else {
+          this.#heardOf.add(stream)
+          onStored(ack)
+        }
       },
       onError: (error: Error) => onError(isTimeout(error) ? outcomeUnknown(subject, error) : error),
     }

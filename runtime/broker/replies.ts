@@ -18,7 +18,8 @@ import type { Msg } from '@nats-io/transport-node'
 import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
-import { forbidden, isRefusal, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { forbidden, isRefusal } from './problems.ts'
 import { Slots } from './slots.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */

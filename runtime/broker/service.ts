@@ -10,6 +10,8 @@ import { encodeHeaders, H } from './headers.ts'
 
 export interface LiveService {
   stop(withinMs: number): Promise<void>
+  /** What runs gets no more time. */
+  hurry(): void
 }
 
 /** Versions of micro services are semantic versions; the application's own is another issue's. */
@@ -41,9 +43,9 @@ export async function serveActor(
     })
   }
   const broadcasts = connection.subscribe(subjects.wildcard('all', spec.name), (msg) => hear(broker, live, msg))
-  // Who calls right after the start must find us.
+  // Who starts a system counts on it: what is broadcast after that is heard.
   await connection.flush()
-  return { stop: (withinMs) => stop(service, broadcasts, live, withinMs) }
+  return { stop: (withinMs) => stop(service, broadcasts, live, withinMs), hurry: () => live.hurry() }
 }
 
 /** What we use of a service message: the library's type and its class differ in the header type only. */

@@ -10,13 +10,14 @@ import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderBlock, type HeaderEntry } from '../broker/headers.ts'
-import type { Published } from '../broker/publisher.ts'
+import type { Publication, Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, PayloadError, UnavailableError, describe, toError } from '../errors.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
@@ -70,7 +71,7 @@ const CANCEL_TIMEOUT_MS = 2_000
 /** While a mailbox has no leader or its server starts. */
 const AWAY_MS = 10_000
 /** Messages of one `sendMany` that wait for their ack at once. */
-const WINDOW = 4_096
+const WINDOW = 512
 
 export class Sender {
   readonly #host: SenderHost
@@ -124,6 +125,8 @@ export class Sender {
           flight.end()
         },
       )
+      // Alone: where the mailbox has to be created first, the others would overtake it and each other.
+      if (place === 0) await flight.landed()
     }
     await flight.landed()
     return fates
@@ -320,26 +323,47 @@ export class Sender {
       ref.spec === undefined ? broker.assets.settings.dedupeWindowMs : broker.assets.dedupeWindowMs(ref.spec)
     const stream = broker.subjects.mailboxStream(ref.actor)
     const publication = { subject, payload, headers, stream, repeatMs: windowMs * SAFE_SHARE_OF_WINDOW, awayMs: 0 }
+    // With a stream that never answered, one silence is enough to look whether it is there: where somebody else listens
+    // on the subject, the server does not say that no stream does.
+    const isNew = !broker.publisher.hasHeardOf(stream)
+    const first = isNew ? { ...publication, repeatMs: 0 } : publication
+    const from = isNew ? systemClock.monotonic() : 0
     return new Promise((resolve, reject) => {
-      broker.publisher.store(publication, resolve, (error) => {
+      broker.publisher.store(first, resolve, (error) => {
+        if (isNew && isUnanswered(error))
+          return void this.#afterSilence(ref, publication, error, from).then(resolve, reject)
         if (!(error instanceof JetStreamError)) return reject(error)
         this.#again(ref, publication, error).then(resolve, reject)
       })
     })
   }
 
+  /** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe. */
+  async #afterSilence(ref: Target, publication: Publication, silence: Error, from: number): Promise<Published> {
+    const { broker } = this.#host
+    const problem = await broker.api.streamInfo(publication.stream).then(
+      () => undefined,
+      (error: unknown) => toError(error),
+    )
+    const isGone = problem instanceof JetStreamError && problem.refusal === 'gone'
+    if (isGone && ref.spec === undefined) throw await explainRefusal(broker, ref, problem)
+    if (isGone && ref.spec !== undefined) {
+      broker.assets.forget()
+      await broker.assets.mailbox(ref.spec)
+      return broker.publisher.publish(publication)
+    }
+    const leftMs = publication.repeatMs - (systemClock.monotonic() - from)
+    if (leftMs <= 0) throw silence
+    return broker.publisher.publish({ ...publication, repeatMs: leftMs })
+  }
+
   /** Nobody took it: create the mailbox where its definition is known, else say why. */
-  async #again(
-    ref: Target,
-    publication: Parameters<Broker['publisher']['publish']>[0],
-    error: JetStreamError,
-  ): Promise<Published> {
+  async #again(ref: Target, publication: Publication, error: JetStreamError): Promise<Published> {
     const { broker } = this.#host
     try {
       if (error.refusal !== 'away') throw error
       if (ref.spec !== undefined) {
-        broker.assets.forget()
-        await broker.assets.mailbox(ref.spec)
+        await broker.assets.mailboxAgain(ref.spec)
       } else {
         await broker.api.streamInfo(publication.stream)
       }
@@ -450,6 +474,10 @@ class SentMessage implements Sent {
 /** The whole block of a plain message: one header, made without a list. */
 function plainHeaders(id: string): Buffer {
   return Buffer.from(`NATS/1.0\r\n${H.dedupe}: ${id}\r\n\r\n`, 'latin1')
+}
+
+function isUnanswered(error: Error): boolean {
+  return error instanceof UnavailableError && error.code === 'OUTCOME_UNKNOWN'
 }
 
 /** An id as a header carries it: as it is, unless a line break or a margin would change it. */

@@ -139,7 +139,7 @@ export interface Letter {
   readonly tail: { readonly body: Uint8Array; readonly headers: Buffer } | undefined
   readonly body: Uint8Array
   /** Given where the tail was stored. */
-  headers(tailSequence?: number): Buffer
+  readonly headers: (tailSequence?: number) => Buffer
 }
 
 /** Room beside a letter's body that the header naming its tail takes. */

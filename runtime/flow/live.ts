@@ -38,6 +38,8 @@ const REPLY_RESERVE = 1_024
 export class Live {
   readonly #host: LiveHost
   readonly #running = new Set<{ ctx: RunContext; ended: Promise<unknown> }>()
+  #hurry = (): void => {}
+  readonly #hurried = new Promise<void>((resolve) => (this.#hurry = resolve))
 
   constructor(host: LiveHost) {
     this.#host = host
@@ -76,9 +78,14 @@ export class Live {
   async stop(withinMs: number): Promise<void> {
     const all = Promise.allSettled([...this.#running].map(({ ended }) => ended))
     let timer: NodeJS.Timeout | undefined
-    await Promise.race([all, new Promise((resolve) => (timer = setTimeout(resolve, withinMs)))])
+    await Promise.race([all, this.#hurried, new Promise((resolve) => (timer = setTimeout(resolve, withinMs)))])
     clearTimeout(timer)
     for (const { ctx } of this.#running) ctx.abort(new AbortedError('shutdown', 'the system is stopping'))
+  }
+
+  /** What runs gets no more time. */
+  hurry(): void {
+    this.#hurry()
   }
 
   #limit(spec: MessageSpec): number {

@@ -159,6 +159,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   get buffered(): number {
     return this.#fetch.buffered
   }
+  /** Asked for and not come yet, on all lanes: about what this worker waits for. */
+  get asked(): number {
+    return this.#fetch.asked
+  }
   /** Runs that ended and are not settled yet. */
   get unsettled(): number {
     return this.#unsettled - this.#running.size

@@ -18,8 +18,11 @@ const render = defineActor('render', {
     },
     endless: () => new Promise<void>(() => {}),
     waits: () => hold.passed,
-    outer: async (payload: { id: number }, ctx) => ctx.ask(render.pdf, payload) as Promise<{ file: string }>,
   },
+})
+
+const clerk = defineActor('clerk', {
+  messages: { outer: (payload: { id: number }, ctx) => ctx.ask(render.pdf, payload) },
 })
 
 describe('asking', () => {
@@ -35,7 +38,7 @@ describe('asking', () => {
 
   it('throws the typed error of a dead message', async () => {
     await using t = await testBundle({ actors: [render] })
-    const error = await rejection(t.troupe.ask(render.broken, undefined as never))
+    const error = await rejection(t.troupe.ask(render.broken, undefined))
     expect(error).toBeInstanceOf(OutcomeError)
     expect(error).toMatchObject({ code: 'DEAD', failure: { name: 'RangeError', message: 'out of ink', attempts: 2 } })
   })
@@ -62,8 +65,8 @@ describe('asking', () => {
   })
 
   it('works from within a handler', async () => {
-    await using t = await testBundle({ actors: [render] })
-    expect(await t.troupe.ask(render.outer, { id: 5 })).toMatchObject({ file: '5.pdf' })
+    await using t = await testBundle({ actors: [render, clerk] })
+    expect(await t.troupe.ask(clerk.outer, { id: 5 })).toMatchObject({ file: '5.pdf' })
   })
 
   it('keeps hundreds apart', async () => {
@@ -74,7 +77,7 @@ describe('asking', () => {
 
   it('tells the asker when the message is cancelled, waiting or running', async () => {
     await using t = await testBundle({ actors: [render] })
-    const asked = rejection(t.troupe.ask(render.endless, undefined as never, { id: 'run' }))
+    const asked = rejection(t.troupe.ask(render.endless, undefined, { id: 'run' }))
     await t.events.wait('started')
     expect(await t.troupe.cancel('render', { id: 'run', reason: 'enough' })).toEqual({ was: 'running' })
     // The handler ignores its signal: the grace is what ends it.
@@ -99,7 +102,7 @@ describe('calling a live worker', () => {
 
   it('throws the handler’s own error', async () => {
     await using t = await testBundle({ actors: [render] })
-    const error = await rejection(t.troupe.call(render.broken, undefined as never))
+    const error = await rejection(t.troupe.call(render.broken, undefined))
     expect(error).toMatchObject({
       name: 'OutcomeError',
       code: 'DEAD',
@@ -109,7 +112,7 @@ describe('calling a live worker', () => {
 
   it('is told that all slots are taken', async () => {
     await using t = await testBundle({ actors: [render] })
-    const both = [t.troupe.call(render.waits, undefined as never), t.troupe.call(render.waits, undefined as never)]
+    const both = [t.troupe.call(render.waits, undefined), t.troupe.call(render.waits, undefined)]
     await eventually('a third call is refused', async () => {
       const error = await t.troupe.call(render.pdf, { id: 1 }).then(
         () => undefined,
@@ -124,7 +127,7 @@ describe('calling a live worker', () => {
 
   it('ends with its timeout', async () => {
     await using t = await testBundle({ actors: [render], grace: '10ms' })
-    expect(await rejection(t.troupe.call(render.endless, undefined as never, { timeout: '50ms' }))).toMatchObject({
+    expect(await rejection(t.troupe.call(render.endless, undefined, { timeout: '50ms' }))).toMatchObject({
       code: 'TIMEOUT',
     })
   })

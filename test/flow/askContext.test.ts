@@ -127,7 +127,7 @@ describe('what a handler sends', () => {
     const { parent, child, seen } = family()
     await using t = await testBundle({ actors: [parent, child] })
     const headers = { traceparent: TRACE, tracestate: 'a=1', tenant: 'acme' }
-    await t.troupe.send(parent[message], {}, { id: 'first', headers })
+    await t.troupe.send(parent[message] as typeof parent.sends, {}, { id: 'first', headers })
     await t.events.wait('done', { count: 2 })
     const born = seen.find((facts) => facts.actor === 'child')
     expect(born).toMatchObject({ root: 'first', parent: 'first', headers: { traceparent: TRACE, tracestate: 'a=1' } })
@@ -197,6 +197,8 @@ function recorder(lines: Record<string, unknown>[], fields: object = {}): never 
   return { debug: write, info: write, warn: write, error: write, child } as never
 }
 
+const go = (): number => 1
+
 describe('a definition', () => {
   it('stays callable in a plain test', () => {
     const { child } = family()
@@ -218,31 +220,28 @@ describe('a definition', () => {
       messages: {
         go: {
           description: 'a method',
-          handle() {
+          handle(this: { description: string }) {
             return this.description
           },
         },
       },
     })
     await using t = await testBundle({ actors: [actor] })
-    expect(await t.troupe.ask(actor.go, undefined as never)).toBe('a method')
+    expect(await t.troupe.ask(actor.go, undefined)).toBe('a method')
   })
 
   it.each([
-    [{ concurency: 5, messages: { go: () => 1 } }, 'did you mean "concurrency"?'],
-    [{ concurrency: 0, messages: { go: () => 1 } }, 'expected odd.concurrency to be a whole number from 1, got: 0'],
+    [{ concurency: 5, messages: { go } }, 'did you mean "concurrency"?'],
+    [{ concurrency: 0, messages: { go } }, 'expected odd.concurrency to be a whole number from 1, got: 0'],
     [{ messages: {} }, 'expected odd.messages to be at least one message with a handler'],
     [{ messages: { go: 5 } }, 'expected odd.go to be a handler, or options with a handler, got: 5'],
-    [{ messages: { go: { timeLimt: '1s', handle: () => 1 } } }, 'did you mean "timeLimit"?'],
-    [{ messages: { go: { payload: {}, handle: () => 1 } } }, 'expected odd.go.payload to be a Standard Schema'],
-    [{ messages: { go: { timeLimit: '0s', handle: () => 1 } } }, 'expected odd.go.timeLimit to be a duration above 0'],
-    [
-      { retry: { attempts: 0 }, messages: { go: () => 1 } },
-      'expected odd.retry.attempts to be a whole number from 1, got: 0',
-    ],
-    [{ lanes: ['urgent'], messages: { go: () => 1 } }, 'expected odd.lanes to be a list of high, normal, low'],
+    [{ messages: { go: { timeLimt: '1s', handle: go } } }, 'did you mean "timeLimit"?'],
+    [{ messages: { go: { payload: {}, handle: go } } }, 'expected odd.go.payload to be a Standard Schema'],
+    [{ messages: { go: { timeLimit: '0s', handle: go } } }, 'expected odd.go.timeLimit to be a duration above 0'],
+    [{ retry: { attempts: 0 }, messages: { go } }, 'expected odd.retry.attempts to be a whole number from 1, got: 0'],
+    [{ lanes: ['urgent'], messages: { go } }, 'expected odd.lanes to be a list of high, normal, low'],
     [{ messages: { 'go.on': () => 1 } }, "expected the message's name to be"],
-    [{ messages: { all: () => 1 } }, 'reserved'],
+    [{ messages: { all: go } }, 'reserved'],
   ])('with a mistake is refused: %j', (options, text) => {
     expect(() => defineActor('odd', options as never)).toThrow(text)
   })

@@ -49,7 +49,7 @@ describe('cancelling', () => {
   it('a waiting one: dropped when its turn comes', async () => {
     const { ran, actor, hold } = work()
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.blocks, undefined as never)
+    await t.troupe.send(actor.blocks, undefined)
     await t.events.wait('started')
     const sent = await t.troupe.send(actor.go, 1)
     const cancelled = sent.cancel({ reason: 'too late' })
@@ -100,7 +100,7 @@ describe('cancelling', () => {
       },
     })
     await using t = await testBundle({ actors: [actor] })
-    const sent = await t.troupe.send(actor.go, undefined as never, { id: 'r' })
+    const sent = await t.troupe.send(actor.go, undefined, { id: 'r' })
     await t.events.wait('retry')
     await eventuallySettled(t)
     expect(['parked', 'unknown']).toContain((await sent.cancel({ timeout: '500ms' })).was)

@@ -61,7 +61,7 @@ class Demo implements AsyncDisposable {
   }
 }
 
-describe('npm start', () => {
+describe('npm start', { timeout: 90_000 }, () => {
   it('is the demo', async () => {
     const { default: manifest } = await import('../../package.json', { with: { type: 'json' } })
     expect(manifest.scripts.start.endsWith('node dist/actors/examples/demo.js')).toBe(true)

@@ -17,6 +17,11 @@ afterAll(() => server.stop())
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 const full = (length = MAX): string => `{"x":"${'y'.repeat(length - 8)}"}`
 
+const text = (fill: number): Uint8Array => {
+  const length = MAX - 100
+  return Buffer.concat([bytes(0xda, length >> 8, length & 255), Buffer.alloc(length, fill)])
+}
+
 describe('P7: bodies that are not what they say', () => {
   const bad: readonly (readonly [string, string | Uint8Array, HeaderInput, RegExp])[] = [
     ['not JSON', 'welcome!', {}, /not JSON/],
@@ -96,7 +101,9 @@ describe('P7: bodies that are not what they say', () => {
       bytes(0xc3),
     ])
     await stage.stored('do.mailer.any', packed, MSGPACK)
-    await expect.poll(() => stage.handled.length + stage.events.length, { timeout: 5_000 }).toBe(2)
+    await expect
+      .poll(() => stage.handled.length + stage.events.filter((event) => event === 'dead').length, { timeout: 5_000 })
+      .toBe(2)
     expect(({} as { admin?: boolean }).admin).toBeUndefined()
     for (const { payload } of stage.handled) {
       expect(Object.getPrototypeOf(payload)).toBe(Object.prototype)
@@ -176,10 +183,6 @@ describe("P7: sizes at the server's limit", () => {
 
   it('two deaths of one id keep their own bodies, and the format that they were written in', async () => {
     await using stage = await openStage(server)
-    const text = (fill: number): Uint8Array => {
-      const length = MAX - 100
-      return Buffer.concat([bytes(0xda, length >> 8, length & 255), Buffer.alloc(length, fill)])
-    }
     for (const fill of [97, 98])
       await stage.stored('do.mailer.nothing', text(fill), { ...MSGPACK, 'Troupe-Id': 'same' })
     const letters = await stage.dead(2)
@@ -192,7 +195,7 @@ describe("P7: sizes at the server's limit", () => {
   it('our sender refuses what is too large, with its size and the limit, before it is sent', async () => {
     await using stage = await openStage(server)
     await using sender = await connect({ servers: server.url, namespace: stage.ns })
-    const big = sender.send({ actor: 'mailer', message: 'any' } as never, 'x'.repeat(MAX) as never)
+    const big = sender.send({ actor: 'mailer', message: 'any' } as never, 'x'.repeat(MAX))
     await expect(big).rejects.toMatchObject({
       name: 'PayloadError',
       code: 'TOO_LARGE',
@@ -218,10 +221,10 @@ describe('P7: results that cannot be sent', () => {
     await using stage = await openStage(server, { actors: (handled) => [results(), victim(handled)] })
     const ref = { actor: 'results', message: name } as never
     const code = name === 'huge' ? 'TOO_LARGE' : 'UNENCODABLE'
-    await expect(stage.system.troupe.ask(ref, {} as never)).rejects.toMatchObject({ name: 'PayloadError', code })
-    const sent = await stage.system.troupe.send(ref, {} as never, { keep: '1m' })
+    await expect(stage.system.troupe.ask(ref, {})).rejects.toMatchObject({ name: 'PayloadError', code })
+    const sent = await stage.system.troupe.send(ref, {}, { keep: '1m' })
     await expect(sent.result()).rejects.toMatchObject({ name: 'PayloadError', code })
-    await expect(stage.system.troupe.call(ref, {} as never, { timeout: '5s' })).rejects.toMatchObject({
+    await expect(stage.system.troupe.call(ref, {}, { timeout: '5s' })).rejects.toMatchObject({
       name: 'OutcomeError',
       failure: { code },
       data: { code: 500 },
@@ -234,9 +237,7 @@ describe('P7: results that cannot be sent', () => {
 
   it('progress that is too large or cannot be written ends nothing', async () => {
     await using stage = await openStage(server, { actors: (handled) => [results(), victim(handled)] })
-    await expect(
-      stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {} as never),
-    ).resolves.toBe('done')
+    await expect(stage.system.troupe.ask({ actor: 'results', message: 'progress' } as never, {})).resolves.toBe('done')
     await stage.isWell()
   })
 })

@@ -77,10 +77,10 @@ describe('lanes that an actor does not declare', () => {
   it('are refused by the sender', async () => {
     const actor = defineActor('narrow', { lanes: ['normal'], messages: { go: () => {} } })
     await using t = await testBundle({ actors: [actor] })
-    const error = await rejection(t.troupe.send(actor.go, undefined as never, { lane: 'high' }))
+    const error = await rejection(t.troupe.send(actor.go, undefined, { lane: 'high' }))
     expect(error).toBeInstanceOf(ConfigError)
     expect(error.message).toContain('the lanes that narrow declares')
-    await t.troupe.send(actor.go, undefined as never)
+    await t.troupe.send(actor.go, undefined)
     await t.events.wait('done')
   })
 })

@@ -118,7 +118,7 @@ describe('which errors are retried', () => {
     ['never', 1],
   ] as const)('%s: %i attempts', async (message, attempts) => {
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor[message], undefined as never)
+    await t.troupe.send(actor[message], undefined)
     expect(await t.events.wait('dead')).toMatchObject({ attempt: attempts, reason: 'failed' })
   })
 })
@@ -134,10 +134,10 @@ describe('whose rule holds', () => {
 
   it('the actor’s for a message without one, the message’s over it, the call’s over both', async () => {
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.plain, undefined as never, { id: 'actor' })
-    await t.troupe.send(actor.own, undefined as never, { id: 'message' })
-    await t.troupe.send(actor.own, undefined as never, { id: 'call', retry: { attempts: 3 } })
-    await t.troupe.send(actor.plain, undefined as never, { id: 'once', retry: { attempts: 1 } })
+    await t.troupe.send(actor.plain, undefined, { id: 'actor' })
+    await t.troupe.send(actor.own, undefined, { id: 'message' })
+    await t.troupe.send(actor.own, undefined, { id: 'call', retry: { attempts: 3 } })
+    await t.troupe.send(actor.plain, undefined, { id: 'once', retry: { attempts: 1 } })
     await t.events.wait('dead', { count: 4 })
     const attempts = Object.fromEntries(t.events.of('dead').map((event) => [event.id, event.attempt]))
     expect(attempts).toEqual({ actor: 4, message: 2, call: 3, once: 1 })
@@ -145,7 +145,7 @@ describe('whose rule holds', () => {
 
   it('the call’s backoff holds through all attempts', async () => {
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.own, undefined as never, {
+    await t.troupe.send(actor.own, undefined, {
       retry: { attempts: 3, backoff: { base: '5ms', factor: 1, jitter: 0 } },
     })
     await t.events.wait('dead')
@@ -244,9 +244,9 @@ describe('the time limit of an attempt', () => {
       messages: { hang: { timeLimit: '50ms', handle: () => new Promise<void>(() => {}) }, next: () => 'ran' },
     })
     await using t = await testBundle({ actors: [actor], grace: '100ms' })
-    await t.troupe.send(actor.hang, undefined as never)
+    await t.troupe.send(actor.hang, undefined)
     await t.events.wait('started')
-    expect(await t.troupe.ask(actor.next, undefined as never)).toBe('ran')
+    expect(await t.troupe.ask(actor.next, undefined)).toBe('ran')
     expect(t.events.of('abandoned')).toHaveLength(1)
     expect(t.events.of('dead')).toMatchObject([{ failure: { code: 'TIME_LIMIT' } }])
   })
@@ -260,7 +260,7 @@ describe('the time limit of an attempt', () => {
       },
     })
     await using t = await testBundle({ actors: [actor], grace: '50ms' })
-    const asked = rejection(t.troupe.ask(actor.go, undefined as never))
+    const asked = rejection(t.troupe.ask(actor.go, undefined))
     expect(await asked).toMatchObject({ code: 'DEAD' })
     end()
     await eventually('its worker is idle', () => t.system.workers.get('lateEnd')?.unsettled === 0)
@@ -294,8 +294,8 @@ describe('expiry and deadline', () => {
   it('a message that expired is not run', async () => {
     const actor = defineActor('brief', { messages: { go: () => 'ran' } })
     await using t = await testBundle()
-    await t.troupe.send(actor.go, undefined as never, { expires: '1ms', id: 'old' })
-    await t.troupe.send(actor.go, undefined as never, { expires: '1h', id: 'fresh' })
+    await t.troupe.send(actor.go, undefined, { expires: '1ms', id: 'old' })
+    await t.troupe.send(actor.go, undefined, { expires: '1h', id: 'fresh' })
     await new Promise((resolve) => setTimeout(resolve, 5)) // the expiry is what passes here
     await t.another([actor])
     await t.events.wait('done')
@@ -321,7 +321,7 @@ describe('expiry and deadline', () => {
       },
     })
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.fails, undefined as never, { deadline: '150ms', id: 'tries' })
+    await t.troupe.send(actor.fails, undefined, { deadline: '150ms', id: 'tries' })
     await t.troupe.send(actor.hangs, {}, { deadline: '150ms', id: 'hangs' })
     await t.events.wait('dead', { count: 2 })
     expect(t.events.of('dead').map((event) => event.reason)).toEqual(['deadline', 'deadline'])

@@ -163,12 +163,12 @@ describe('a kept result', () => {
 
   it('is nothing where the handler returned nothing', async () => {
     await using t = await testBundle({ actors: [outcomes] })
-    expect(await (await t.troupe.send(outcomes.nothing, undefined as never, { keep: '1h' })).result()).toBeUndefined()
+    expect(await (await t.troupe.send(outcomes.nothing, undefined, { keep: '1h' })).result()).toBeUndefined()
   })
 
   it('of a dead message is its typed error', async () => {
     await using t = await testBundle({ actors: [outcomes] })
-    const error = await rejection((await t.troupe.send(outcomes.fails, undefined as never, { keep: '1h' })).result())
+    const error = await rejection((await t.troupe.send(outcomes.fails, undefined, { keep: '1h' })).result())
     expect(error).toMatchObject({
       name: 'OutcomeError',
       code: 'DEAD',
@@ -255,6 +255,18 @@ describe('many messages in one call', () => {
     expect(again.every((fate) => fate.sent?.duplicate)).toBe(true)
     await t.another([strict])
     await t.events.wait('done', { count: 4_995 })
+  })
+
+  it('are in order also where the mailbox has to be created first', async () => {
+    const { actor, seen } = keeper()
+    await using t = await testBundle()
+    await t.troupe.sendMany(
+      actor.put,
+      Array.from({ length: 50 }, (_, n) => n),
+    )
+    await t.another([actor])
+    await t.events.wait('done', { count: 50 })
+    expect(seen.map((one) => one.payload)).toEqual(Array.from({ length: 50 }, (_, n) => n))
   })
 
   it('fail one by one where a payload cannot be encoded or an id is bad', async () => {

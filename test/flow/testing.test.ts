@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect as natsConnect } from '@nats-io/transport-node'
+import { connect as natsConnect, headers } from '@nats-io/transport-node'
 import { actorRef, dead, defineActor, OutcomeError, retry, snooze, type MessageRef } from 'troupe'
 import { testSystem, type TestSystem, type TestSystemOptions } from 'troupe/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -124,6 +124,16 @@ describe('a test system', () => {
     )
   })
 
+  it('knows of a message that the timer had to bury', async () => {
+    const actor = defineActor('buried', { messages: { note: () => {} } })
+    await using t = await start({ actors: [actor] })
+    const header = headers()
+    header.set('Troupe-Due', 'tomorrow')
+    t.troupe.connection.publish(`${t.namespace}.later.buried.note`, 'null', { headers: header })
+    await t.troupe.connection.flush()
+    await expect(t.settled()).rejects.toThrow(/buried\.note .* became a dead letter \(invalid\): .*Troupe-Due/)
+  })
+
   it('is at rest with parked messages when they are not asked for', async () => {
     const seen: string[] = []
     const actor = defineActor('rest', { messages: { note: (text: string) => void seen.push(text) } })
@@ -203,6 +213,22 @@ describe('its clock', () => {
       expect(minutes[index]).toBeLessThan(expected + 0.1)
     }
     expect(t.clock.now().getTime() - from).toBeGreaterThanOrEqual(3_601_000)
+  })
+
+  it('does not let wait what a timer holds in memory for the last moments', async () => {
+    const late: number[] = []
+    const actor = defineActor('held', {
+      messages: { note: (_: null, ctx) => void late.push(ctx.now().getTime() - (ctx.planned?.getTime() ?? 0)) },
+    })
+    await using t = await start({ actors: [actor] })
+    for (let round = 0; round < 4; round++) {
+      await t.send(actor.note, null, { delay: '590ms' })
+      await t.clock.advance('1s')
+      expect(late).toHaveLength(round + 1)
+    }
+    // Waiting in real time, each would be later than 500 ms; a busy machine may make some so.
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0)
+    expect(Math.min(...late)).toBeLessThan(300)
   })
 
   it('takes a message through all its retries and snoozes, and what they send for later', async () => {

@@ -33,7 +33,7 @@ export interface Answer {
 
 export interface StageOptions {
   readonly actors?: (handled: Handled[]) => AnyActor[]
-  readonly config?: ConfigInput
+  readonly config?: Omit<ConfigInput, 'actors'>
 }
 
 let stages = 0

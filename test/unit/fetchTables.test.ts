@@ -12,9 +12,12 @@ describe('how much the buffer may hold', () => {
     [10, 501, 0, 'a very slow one neither'],
     [1, 0, MAX_BUFFER, 'a handler that takes no time fills the buffer'],
     [500, 0.001, MAX_BUFFER, 'and never more'],
-  ])('with %i slots and %s ms a run it is %i: %s', (concurrency, handlerMs, size) => {
-    expect(bufferSize(concurrency, handlerMs)).toBe(size)
-  })
+  ] as [number, number | undefined, number, string][])(
+    'with %i slots and %s ms a run it is %i: %s',
+    (concurrency, handlerMs, size) => {
+      expect(bufferSize(concurrency, handlerMs)).toBe(size)
+    },
+  )
 })
 
 describe('the order of the lanes', () => {

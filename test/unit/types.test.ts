@@ -175,6 +175,23 @@ describe('a context', () => {
   })
 })
 
+/** An actor that sends to itself: its handler says what it returns, since TypeScript cannot infer a thing from itself. */
+const loop = defineActor('loop', {
+  messages: {
+    inner: (payload: { n: number }) => payload.n,
+    outer: async (payload: { n: number }, ctx): Promise<number> => ctx.ask(loop.inner, payload),
+  },
+})
+
+describe('an actor that refers to itself', () => {
+  it('is typed where the handler that does so says what it returns', () => {
+    expectTypeOf<Parameters<typeof loop.outer.with>[0]>().toEqualTypeOf<{ n: number }>()
+    expectTypeOf(loop.outer.handle({ n: 1 }, testContext({ answers: { 'loop.inner': 1 } }))).toEqualTypeOf<
+      Promise<number>
+    >()
+  })
+})
+
 describe('a reference without the code', () => {
   it('has the types of the definition that it names', () => {
     // oxlint-disable-next-line typescript/consistent-type-imports -- exactly what a sender without the code writes

@@ -1,0 +1,18 @@
+/** What the server or its limits refuse of a publish, in the words of who must act. */
+import { BrokerError, PayloadError } from '../errors.ts'
+
+/** Whether the server's problem is that this subject may not be published or subscribed. */
+export function isRefusal(problem: Error, operation: 'publish' | 'subscription', subject: string): boolean {
+  const refusal = problem as { operation?: unknown; subject?: unknown }
+  return refusal.operation === operation && refusal.subject === subject
+}
+
+export function forbidden(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+export function tooLarge(subject: string, size: number, limit: number): PayloadError {
+  const text = `expected at most ${limit} bytes with headers on ${subject}, got: ${size}. Raise max_payload on the server, or send less.`
+  return new PayloadError('TOO_LARGE', text, { data: { size, limit } })
+}
