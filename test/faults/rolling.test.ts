@@ -36,7 +36,12 @@ describe('a rolling restart of two systems under load', () => {
     await t.settled()
     const entries = t.entries()
     const sums = sum('rolling restart of 4 systems', sent, entries)
-    console.log(`rolling restart: ${sums.runs - sums.handled} runs were given back`)
+    const starts = new Map<string, number[]>()
+    for (const { what, id, at } of entries) if (what === 'started') starts.set(id, [...(starts.get(id) ?? []), at])
+    // At most a second of running, 100 ms until the signal, and then at once: not the lease of 30 seconds.
+    const longest = Math.max(...[...starts.values()].map((times) => Math.max(...times) - Math.min(...times)))
+    console.log(`rolling restart: ${sums.runs - sums.handled} runs were given back, begun again within ${longest} ms`)
+    expect(longest).toBeLessThan(10_000)
     expect(sums).toMatchObject({ lost: 0, twice: 0 })
     // The fault happened: long runs were cut short, and begun again as the same attempt.
     expect(sums.runs).toBeGreaterThan(sums.handled)
