@@ -5,7 +5,7 @@ import { loadConfig, type Config } from '../config/index.ts'
  *
  * Starting, in order, since each step stands on the one before: connection (or own server) → shared assets → the server's
  * clock → the keeper of leases → cancels, read to their end → workers, timers, live endpoints.
- * Stopping is the reverse, so that nothing loses what it needs: live endpoints and timers take no more → workers drain →
+ * Stopping is the reverse, so that nothing loses what it needs: live endpoints, timers and workers take no more, and drain →
  * cancels → keeper → connection → own server.
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
@@ -168,9 +168,12 @@ export class System {
   async #stop(withinMs: number): Promise<void> {
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
-    const live = this.#services.map((service) => service.stop(withinMs))
-    await Promise.all([...this.#timers.values()].map((timer) => timer.stop()))
-    await Promise.all([...[...this.#workers.values()].map((worker) => worker.stop(withinMs)), ...live])
+    // All at once: from this moment on nothing is taken any more, wherever it would come from.
+    await Promise.all([
+      ...this.#services.map((service) => service.stop(withinMs)),
+      ...[...this.#timers.values()].map((timer) => timer.stop()),
+      ...[...this.#workers.values()].map((worker) => worker.stop(withinMs)),
+    ])
     this.tell('stopped', {})
     for (const cleanup of this.#cleanups.toReversed()) await cleanup()
     await this.#link.close()

@@ -23,6 +23,7 @@ import {
 } from '@nats-io/transport-node'
 
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+import { sleep } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
@@ -177,7 +178,11 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
-    if (this.#connected) await this.#nc.flush().catch(() => {})
+    // A connection that is up but silent must not hold up the end of its process.
+    const flushed = new AbortController()
+    const waited = sleep(this.settings.requestTimeoutMs, flushed.signal).catch(() => {})
+    if (this.#connected) await Promise.race([this.#nc.flush().catch(() => {}), waited])
+    flushed.abort()
     await this.#nc.close()
   }
 

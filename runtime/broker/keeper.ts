@@ -22,6 +22,8 @@ export interface KeeperData {
   readonly clockOffset: number
 }
 
+const STOP_MS = 2_000
+
 export class Keeper {
   readonly #thread: Worker
   readonly #exited: Promise<void>
@@ -66,7 +68,10 @@ export class Keeper {
     if (this.#stopping) return this.#exited
     this.#stopping = true
     this.#tell({ kind: 'stop' })
+    // It closes its connection first; where that hangs, nothing is lost by ending it.
+    const timer = setTimeout(() => void this.#thread.terminate(), STOP_MS)
     await this.#exited
+    clearTimeout(timer)
   }
 
   #tell(message: KeeperMessage): void {
