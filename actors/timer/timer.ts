@@ -55,7 +55,7 @@ const CAPACITY = 8_192
 const MAX_TRIES = 30
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
-const ACK_AFTER_MS = 100
+const ACK_AFTER_MS = 250
 
 export class Timer {
   readonly #spec: ActorSpec
