@@ -20,6 +20,7 @@
  */
 import type { ActorSpec } from '../../runtime/actor.ts'
 import { JetStreamError } from '../../runtime/broker/api.ts'
+import { SAFE_SHARE_OF_WINDOW } from '../../runtime/broker/assets.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
 import type { Delivery } from '../../runtime/broker/delivery.ts'
@@ -53,6 +54,7 @@ interface Held {
 const CAPACITY = 8_192
 /** A mailbox that refuses: given back for 1 s, doubled each time, to 60 s; dead after so many tries (about 25 minutes). */
 const MAX_TRIES = 30
+/** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
 const ACK_AFTER_MS = 250
@@ -60,6 +62,7 @@ const ACK_AFTER_MS = 250
 export class Timer {
   readonly #spec: ActorSpec
   readonly #host: TimerHost
+  readonly #repeatMs: number
   readonly #held = new Heap<Held>((entry) => entry.due.at)
   #salt = ''
   /** Published, not acked yet. */
@@ -76,6 +79,8 @@ export class Timer {
   constructor(spec: ActorSpec, host: TimerHost) {
     this.#spec = spec
     this.#host = host
+    const window = host.broker.assets.dedupeWindowMs(spec)
+    this.#repeatMs = Math.min(PUBLISH_REPEAT_MS, window * SAFE_SHARE_OF_WINDOW)
   }
 
   /** Messages in memory: due within a moment, or being parked. */
@@ -259,7 +264,7 @@ export class Timer {
     const { subject, payload, headers } = due
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
-      { subject, payload, headers, stream, repeatMs: PUBLISH_REPEAT_MS, awayMs: 0 },
+      { subject, payload, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
       () => this.#ackSoon(delivery),
       (error) => this.#refused(delivery, due, error),
     )

@@ -43,7 +43,7 @@ export interface Queue {
 /** The largest share of a dedupe window in which a repeat is surely recognised. */
 export const SAFE_SHARE_OF_WINDOW = 0.8
 /** Timers park and release under keys of their own in this window: a redelivery comes within a lease. */
-export const TIMER_WINDOW_MS = 120_000
+const TIMER_WINDOW_MS = 120_000
 
 /** Whoever failed before a mailbox was made learns of it a moment later. */
 const REMADE_MS = 1_000
@@ -202,7 +202,8 @@ export class Assets {
       ...this.#stream(this.#subjects.timerStream(spec.name), [`${this.#subjects.namespace}.timer.*.${spec.name}.>`]),
       description: `Troupe: delayed messages and retries of actor ${spec.name}`,
       retention: 'workqueue',
-      duplicate_window: nanos(TIMER_WINDOW_MS),
+      // What was parked or released comes again after a lease; the window must know it then.
+      duplicate_window: nanos(Math.max(TIMER_WINDOW_MS, 2 * this.leaseMs(spec))),
       allow_msg_schedules: true,
       // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
       allow_rollup_hdrs: true,

@@ -46,26 +46,23 @@ export function storeMessage(
   // on the subject, the server does not say that no stream does.
   const isNew = !broker.publisher.hasHeardOf(stream)
   const first = isNew ? { ...publication, repeatMs: 0 } : publication
-  const from = isNew ? systemClock.monotonic() : 0
+  const from = systemClock.monotonic()
+  const left = (): Publication => ({
+    ...publication,
+    repeatMs: Math.max(0, publication.repeatMs - (systemClock.monotonic() - from)),
+  })
   return new Promise((resolve, reject) => {
     broker.publisher.store(first, resolve, (error) => {
-      if (isNew && isUnanswered(error))
-        return void afterSilence(broker, ref, publication, error, from).then(resolve, reject)
+      if (isNew && isUnanswered(error)) return void afterSilence(broker, ref, left, error).then(resolve, reject)
       if (!(error instanceof JetStreamError)) return reject(error)
-      again(broker, ref, publication, error).then(resolve, reject)
+      again(broker, ref, left, error).then(resolve, reject)
     })
   })
 }
 
-/** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe. */
-async function afterSilence(
-  broker: Broker,
-  ref: Target,
-  publication: Publication,
-  silence: Error,
-  from: number,
-): Promise<Published> {
-  const problem = await broker.api.streamInfo(publication.stream).then(
+/** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe while its window holds (`left`). */
+async function afterSilence(broker: Broker, ref: Target, left: () => Publication, silence: Error): Promise<Published> {
+  const problem = await broker.api.streamInfo(left().stream).then(
     () => undefined,
     (error: unknown) => toError(error),
   )
@@ -74,23 +71,22 @@ async function afterSilence(
   if (isGone && ref.spec !== undefined) {
     broker.assets.forget()
     await broker.assets.mailbox(ref.spec)
-    return broker.publisher.publish(publication)
+  } else if (left().repeatMs === 0) {
+    throw silence
   }
-  const leftMs = publication.repeatMs - (systemClock.monotonic() - from)
-  if (leftMs <= 0) throw silence
-  return broker.publisher.publish({ ...publication, repeatMs: leftMs })
+  return broker.publisher.publish(left())
 }
 
 /** Nobody took it: create the mailbox where its definition is known, else say why. */
-async function again(broker: Broker, ref: Target, publication: Publication, error: JetStreamError): Promise<Published> {
+async function again(broker: Broker, ref: Target, left: () => Publication, error: JetStreamError): Promise<Published> {
   try {
     if (error.refusal !== 'away') throw error
     if (ref.spec !== undefined) {
       await broker.assets.mailboxAgain(ref.spec)
     } else {
-      await broker.api.streamInfo(publication.stream)
+      await broker.api.streamInfo(left().stream)
     }
-    return await broker.publisher.publish({ ...publication, awayMs: AWAY_MS })
+    return await broker.publisher.publish({ ...left(), awayMs: AWAY_MS })
   } catch (cause) {
     throw await explainRefusal(broker, ref, cause)
   }
