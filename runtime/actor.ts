@@ -10,7 +10,6 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import type { Context } from './context.ts'
 import { ActorError, ConfigError, describe, didYouMean } from './errors.ts'
-import type { ResultOf } from './outcome.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 
@@ -104,9 +103,6 @@ export type Actor<Messages> = { readonly [SPEC]: ActorSpec } & {
 }
 // oxlint-disable-next-line typescript/no-explicit-any -- any actor
 export type AnyActor = { readonly [SPEC]: ActorSpec } & Record<string, any>
-
-/** What `send` takes and what the outcome is, from a message reference. */
-export type ResultOfRef<Ref> = Ref extends MessageRef<never, infer R> ? ResultOf<R> : never
 
 /** An actor's definition, checked and with its defaults: what the runtime works with. */
 export interface ActorSpec {

@@ -69,8 +69,7 @@ async function afterSilence(broker: Broker, ref: Target, left: () => Publication
   const isGone = problem instanceof JetStreamError && problem.refusal === 'gone'
   if (isGone && ref.spec === undefined) throw await explainRefusal(broker, ref, problem)
   if (isGone && ref.spec !== undefined) {
-    broker.assets.forget()
-    await broker.assets.mailbox(ref.spec)
+    await broker.assets.mailboxAgain(ref.spec)
   } else if (left().repeatMs === 0) {
     throw silence
   }
