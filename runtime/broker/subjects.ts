@@ -134,6 +134,11 @@ export class Subjects {
     return `${this.namespace}.event.system.${encodeToken(system)}.${event}`
   }
 
+  /** Where one system (or `all`) is told to do something. */
+  control(system: string, verb: string): string {
+    return `${this.namespace}.control.${system}.${verb}`
+  }
+
   /** A delayed message's place while the server holds it. */
   parkedLater(actor: string, message: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.${encodeToken(message)}.${encodeToken(id)}`
