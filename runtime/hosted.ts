@@ -7,7 +7,7 @@
 import type { ActorSpec } from './actor.ts'
 import type { Broker } from './broker/broker.ts'
 import type { Cancel } from './broker/cancels.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
+import { serveActor, type LiveService, type ServiceCard } from './broker/service.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
 
@@ -29,8 +29,8 @@ export interface HostedParts {
   readonly spec: ActorSpec
   readonly worker: ActorWorker
   readonly timer: HostedTimer
-  /** Name of the system, told in the micro service's metadata. */
-  readonly system: string
+  /** What its micro service says of it. */
+  readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
   drop(): void
 }
@@ -52,9 +52,7 @@ export class HostedActor {
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
   async start(broker: Broker): Promise<void> {
     await Promise.all([this.worker.start(), this.timer.start()])
-    this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), {
-      system: this.#parts.system,
-    })
+    this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), this.#parts.card)
   }
 
   /** All at once: from this moment on nothing is taken any more, wherever it would come from. */

@@ -9,11 +9,13 @@ import { loadConfig, type Config } from '../config/index.ts'
  * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
+import { applicationOf, type Application } from './application.ts'
 import { Control } from './broker/control.ts'
 import type { Delivery } from './broker/delivery.ts'
 import { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
 import { Pulse } from './broker/pulse.ts'
+import type { ServiceCard } from './broker/service.ts'
 import { Cancelling } from './cancelling.ts'
 import { lineageOf } from './client/envelope.ts'
 import { Sender } from './client/sender.ts'
@@ -28,6 +30,9 @@ import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer } from './hosted.ts'
 import { createLogger, type Logger } from './log.ts'
 import type { Message } from './message.ts'
+import { serviceCard } from './observe/card.ts'
+import { Depths } from './observe/depths.ts'
+import { ActorTally } from './observe/tally.ts'
 import type { DeadReason } from './outcome.ts'
 import { watchProcess } from './processWatch.ts'
 import { handleSignals } from './signals.ts'
@@ -63,7 +68,9 @@ export async function startSystem(config: Config, root: string, options: RunOpti
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
   const link = await open(config, root)
-  const system = new System(link, specs, options)
+  const application = await applicationOf(root)
+  const version = config.version ?? application.version
+  const system = new System(link, specs, options, { ...application, version })
   try {
     await system.start()
   } catch (error) {
@@ -87,13 +94,18 @@ export class System {
   readonly #options: RunOptions
   readonly #graceMs: number
   readonly #hosted = new Map<string, HostedActor>()
+  readonly #application: Application
+  /** What became of the messages of each actor; it outlives workers. */
+  readonly tallies: ReadonlyMap<string, ActorTally>
+  /** What waits in the mailboxes of the actors that run here. */
+  readonly depths: Depths
   readonly #cancelling: Cancelling
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
-  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
+  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions, application: Application) {
     const { config, broker } = link
     this.name = config.system
     this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
@@ -102,6 +114,9 @@ export class System {
     this.#link = link
     this.#specs = specs
     this.#options = options
+    this.#application = application
+    this.tallies = new Map(specs.map((spec) => [spec.name, new ActorTally(spec.name, spec.messages.keys())]))
+    this.depths = new Depths(broker)
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
     const cancelling = {
       broker,
@@ -191,9 +206,21 @@ export class System {
     const { broker } = this.#link
     const { worker, drop } = this.#worker(spec, keeper, pulse)
     const timer = this.#timer(spec)
-    const hosted = new HostedActor({ spec, worker, timer, system: this.name, drop })
+    const hosted = new HostedActor({ spec, worker, timer, card: this.#card(spec, worker), drop })
     this.#hosted.set(spec.name, hosted)
     await hosted.start(broker)
+  }
+
+  #card(spec: ActorSpec, worker: ActorWorker): ServiceCard {
+    return serviceCard({
+      spec,
+      tally: worker.tally,
+      system: this.name,
+      application: this.#application,
+      root: this.#link.root,
+      running: (message) => worker.running.filter((run) => run.message.name === message).length,
+      depth: () => this.depths.of(spec),
+    })
   }
 
   #worker(spec: ActorSpec, keeper: Keeper, pulse: Pulse): { worker: ActorWorker; drop: () => void } {
@@ -217,6 +244,7 @@ export class System {
       cancelled: (message) => this.#cancelling.waiting(spec.name, message),
       senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
       invoke: composeMiddleware(this.#options.middleware ?? [], runInScope),
+      tally: this.tallies.get(spec.name) ?? new ActorTally(spec.name, spec.messages.keys()),
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
