@@ -32,6 +32,8 @@ Examples:
     const system = await startSystem(loaded.config, loaded.root, { actors })
     if (isJson) sayJson(startedData(system, loaded, actors))
     else say(startedText(system, loaded, actors, invocation))
+    // For a parent that listens: "troupe dev", and process managers that wait for this word.
+    if (process.connected) process.send?.('ready')
     await system.stopped
   },
 })
