@@ -57,7 +57,8 @@ export interface EndHost {
   readonly broker: Broker
   readonly budget: Budget
   readonly stopped: Promise<void>
-  readonly workers: ReadonlyMap<string, ActorWorker>
+  /** Those that run now: a worker may have been restarted meanwhile. */
+  workers(): ReadonlyMap<string, ActorWorker>
 }
 
 const LOOK_MS = 100
@@ -70,7 +71,7 @@ export async function whenDone(host: EndHost, rule: EndRule): Promise<string | u
   let started = 0
   let emptyLooks = 0
   while (!over.signal.aborted) {
-    const workers = [...host.workers.values()]
+    const workers = [...host.workers().values()]
     const now = systemClock.monotonic()
     const begun = workers.reduce((sum, worker) => sum + worker.counts.started, 0)
     const isBusy = workers.some((worker) => worker.running.length > 0)
@@ -80,7 +81,8 @@ export async function whenDone(host: EndHost, rule: EndRule): Promise<string | u
     if (host.budget.left <= 0 && !isBusy) return `${rule.messages} messages were run`
     if (now - busyAt >= rule.idleMs) return 'nothing to do for the time that was set'
     const mayBeEmpty = rule.empty && !isBusy && !isUnsettled
-    emptyLooks = mayBeEmpty && (await isEmpty(host)) ? emptyLooks + 1 : 0
+    // While NATS is away nobody knows.
+    emptyLooks = mayBeEmpty && (await isEmpty(host).catch(() => false)) ? emptyLooks + 1 : 0
     if (emptyLooks >= 2) return 'nothing waits'
     await sleep(LOOK_MS, over.signal).catch(() => {})
   }
@@ -88,9 +90,9 @@ export async function whenDone(host: EndHost, rule: EndRule): Promise<string | u
 }
 
 /** No message in the mailboxes, none that the server has released and a timer has not put there yet. */
-async function isEmpty({ broker, workers }: EndHost): Promise<boolean> {
-  const { api, subjects } = broker
-  for (const actor of workers.keys()) {
+async function isEmpty(host: EndHost): Promise<boolean> {
+  const { api, subjects } = host.broker
+  for (const actor of host.workers().keys()) {
     const mailbox = await api.streamInfo(subjects.mailboxStream(actor)).catch(gone)
     if ((mailbox?.state.messages ?? 0) > 0) return false
     const filter = { subjects_filter: subjects.wildcard('timer.due', actor) }
@@ -106,5 +108,7 @@ function gone(error: unknown): undefined {
 }
 
 function invalid(name: string, expected: string, got: unknown): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, { data: { name } })
+  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, {
+    data: { name },
+  })
 }

@@ -8,9 +8,9 @@ const CTRL_C = '\u0003'
 /** Returns what ends it. Where nothing can be read, there are no keys. */
 export function readKeys(keys: Keys): () => void {
   const { stdin } = process
-  const isTerminal = stdin.isTTY === true
+  const isTerminal = stdin.isTTY
   const onData = (data: Buffer): void => {
-    const words = isTerminal ? [...data.toString()] : data.toString().trim().split(/\s+/)
+    const words = data.toString().split(isTerminal ? '' : /\s+/)
     for (const word of words) {
       // In raw mode the terminal sends Ctrl-C as a character.
       if (word === CTRL_C) process.emit('SIGINT')
