@@ -37,7 +37,7 @@ function setting(
   return { kind, ...about }
 }
 
-const systemName = text('letters, digits, _ and -, at most 64', /^[a-zA-Z0-9_-]{1,64}$/)
+const systemName = text('letters, digits, _ and -, at most 64, and not "all"', /^(?!all$)[a-zA-Z0-9_-]{1,64}$/)
 const token = text('text without spaces, dots, * and >', /^[^\s.*>]+$/)
 
 /** The name of this system where nobody gives one: host and process. */

@@ -4,30 +4,32 @@ import { loadConfig, type Config } from '../config/index.ts'
  * A system: everything that one process hosts. This file wires it, and nothing else does.
  *
  * Starting, in order, since each step stands on the one before: connection (or own server) → shared assets → the server's
- * clock → the keeper of leases → cancels, read to their end → workers, timers, live endpoints.
+ * clock → the keeper of leases → cancels, read to their end → workers, timers, live endpoints → control.
  * Stopping is the reverse, so that nothing loses what it needs: live endpoints, timers and workers take no more, and drain →
- * cancels → keeper → connection → own server.
+ * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
-import { followCancels, Cancels, type Cancel, type CancelAnswer } from './broker/cancels.ts'
+import { Control } from './broker/control.ts'
 import type { Delivery } from './broker/delivery.ts'
 import { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
 import { Pulse } from './broker/pulse.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
+import { Cancelling } from './cancelling.ts'
 import { lineageOf } from './client/envelope.ts'
 import { Sender } from './client/sender.ts'
+import type { RunContext } from './context.ts'
 import { ConfigError, toError, toFailure, type Failure } from './errors.ts'
 import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
 import { buryUndelivered, tellDropped } from './flow/bury.ts'
 import { MAX_BUFFER } from './flow/fetch.ts'
-import { Live } from './flow/live.ts'
 import { composeMiddleware, type Middleware } from './flow/middleware.ts'
-import { runInScope, runOfScope } from './flow/scope.ts'
+import { runInScope } from './flow/scope.ts'
 import { ActorWorker } from './flow/worker.ts'
+import { HostedActor, type HostedTimer } from './hosted.ts'
 import { createLogger, type Logger } from './log.ts'
 import type { Message } from './message.ts'
 import type { DeadReason } from './outcome.ts'
+import { watchProcess } from './processWatch.ts'
 import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
@@ -72,47 +74,58 @@ export async function startSystem(config: Config, root: string, options: RunOpti
 }
 
 const GRACE_MS = 5_000
-const PRUNE_MS = 60_000
-/** A stand-still of the event loop that is worth telling. */
-const BLOCKED_MS = 1_000
-const BEAT_MS = 100
 
 export class System {
   readonly name: string
   readonly log: Logger
   /** Sends messages from this process, over the same connection. */
   readonly troupe: Troupe
+  /** Verbs that this system answers on `<namespace>.control.<system>.…`. */
+  readonly control: Control
   readonly #link: Link
   readonly #specs: readonly ActorSpec[]
   readonly #options: RunOptions
   readonly #graceMs: number
-  readonly #workers = new Map<string, ActorWorker>()
-  readonly #timers = new Map<string, Timer>()
-  readonly #services: LiveService[] = []
-  readonly #cancels = new Map<string, Cancels>()
+  readonly #hosted = new Map<string, HostedActor>()
+  readonly #cancelling: Cancelling
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
   constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
-    const { config } = link
+    const { config, broker } = link
     this.name = config.system
     this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
     this.troupe = new Troupe({ ...link, close: () => this.stop() })
+    this.control = new Control(broker, this.name)
     this.#link = link
     this.#specs = specs
     this.#options = options
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
+    const cancelling = {
+      broker,
+      log: this.log,
+      keepMs: config.retention.cancelsMs,
+      hosted: (actor: string) => this.#hosted.get(actor),
+    }
+    this.#cancelling = new Cancelling(
+      cancelling,
+      specs.map((spec) => spec.name),
+    )
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
 
+  /** What runs here, by actor. */
+  get hosted(): ReadonlyMap<string, HostedActor> {
+    return this.#hosted
+  }
   /** Workers by actor: for reports and tests. */
   get workers(): ReadonlyMap<string, ActorWorker> {
-    return this.#workers
+    return new Map([...this.#hosted].map(([name, { worker }]) => [name, worker]))
   }
-  get timers(): ReadonlyMap<string, Timer> {
-    return this.#timers
+  get timers(): ReadonlyMap<string, HostedTimer> {
+    return new Map([...this.#hosted].map(([name, { timer }]) => [name, timer]))
   }
   /** Resolves when the system has stopped, whoever stopped it. */
   get stopped(): Promise<void> {
@@ -129,10 +142,13 @@ export class System {
     this.#cleanups.push(
       () => keeper.stop(),
       () => pulse.stop(),
+      () => this.#cancelling.stop(),
+      () => this.control.stop(),
     )
-    await this.#followCancels()
+    await this.#cancelling.start()
     await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper, pulse)))
     this.#watchConnection()
+    await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
       system: this.name,
@@ -146,7 +162,7 @@ export class System {
   stop(options: { within?: Duration } = {}): Promise<void> {
     const withinMs =
       options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
-    if (this.#stopping !== undefined && withinMs === 0) this.#hurry()
+    if (this.#stopping !== undefined && withinMs === 0) for (const hosted of this.#hosted.values()) hosted.hurry()
     return (this.#stopping ??= this.#stop(withinMs))
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -160,20 +176,10 @@ export class System {
     publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
   }
 
-  #hurry(): void {
-    for (const worker of this.#workers.values()) worker.hurry()
-    for (const service of this.#services) service.hurry()
-  }
-
   async #stop(withinMs: number): Promise<void> {
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
-    // All at once: from this moment on nothing is taken any more, wherever it would come from.
-    await Promise.all([
-      ...this.#services.map((service) => service.stop(withinMs)),
-      ...[...this.#timers.values()].map((timer) => timer.stop()),
-      ...[...this.#workers.values()].map((worker) => worker.stop(withinMs)),
-    ])
+    await Promise.all([...this.#hosted.values()].map((hosted) => hosted.stop(withinMs)))
     this.tell('stopped', {})
     for (const cleanup of this.#cleanups.toReversed()) await cleanup()
     await this.#link.close()
@@ -182,17 +188,24 @@ export class System {
   }
 
   async #startActor(spec: ActorSpec, keeper: Keeper, pulse: Pulse): Promise<void> {
+    const { broker } = this.#link
+    const { worker, drop } = this.#worker(spec, keeper, pulse)
+    const timer = this.#timer(spec)
+    const hosted = new HostedActor({ spec, worker, timer, system: this.name, drop })
+    this.#hosted.set(spec.name, hosted)
+    await hosted.start(broker)
+  }
+
+  #worker(spec: ActorSpec, keeper: Keeper, pulse: Pulse): { worker: ActorWorker; drop: () => void } {
     const { broker, config, clock } = this.#link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
-    this.#cleanups.push(drop)
     const settings = {
       name: `${this.name}/${spec.name}`,
       concurrency,
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs: this.#graceMs,
     }
-    const invoke = composeMiddleware(this.#options.middleware ?? [], runInScope)
     const worker = new ActorWorker(spec, settings, leases, {
       broker,
       clock: this.#options.clock ?? systemClock,
@@ -201,70 +214,29 @@ export class System {
       listens: this.#options.onEvent !== undefined,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
-      cancelled: (message) => this.#cancelledWaiting(spec.name, message),
+      cancelled: (message) => this.#cancelling.waiting(spec.name, message),
       senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
-      invoke,
+      invoke: composeMiddleware(this.#options.middleware ?? [], runInScope),
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    const timer = new Timer(spec, {
+    return { worker, drop }
+  }
+
+  #timer(spec: ActorSpec): Timer {
+    const { broker, clock } = this.#link
+    return new Timer(spec, {
       broker,
       clock,
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
       bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
       dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
     })
-    this.#workers.set(spec.name, worker)
-    this.#timers.set(spec.name, timer)
-    await Promise.all([worker.start(), timer.start()])
-    const live = new Live(worker.liveHost())
-    this.#services.push(await serveActor(broker, spec, live, { system: this.name }))
-  }
-
-  async #followCancels(): Promise<void> {
-    const { broker, config } = this.#link
-    const names = this.#specs.map((spec) => spec.name)
-    for (const name of names) this.#cancels.set(name, new Cancels(config.retention.cancelsMs))
-    const following = await followCancels(broker, names, (actor, cancel) => this.#onCancel(actor, cancel))
-    const prune = setInterval(() => {
-      for (const cancels of this.#cancels.values()) cancels.prune(systemClock.now())
-    }, PRUNE_MS)
-    prune.unref()
-    this.#cleanups.push(
-      () => clearInterval(prune),
-      () => following.stop(),
-    )
-  }
-
-  #onCancel(actor: string, cancel: Cancel): void {
-    this.#cancels.get(actor)?.add(cancel)
-    for (const run of this.#workers.get(actor)?.recheckCancels((message) => this.#cancels.get(actor)?.find(message)) ??
-      []) {
-      this.#answer(cancel, { was: 'running', id: run.message.id })
-    }
-    this.#timers
-      .get(actor)
-      ?.cancel(cancel)
-      .then(
-        (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
-        (error: unknown) => this.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
-      )
-  }
-
-  #cancelledWaiting(actor: string, message: Message): string | undefined {
-    const cancel = this.#cancels.get(actor)?.find(message)
-    if (cancel === undefined) return undefined
-    this.#answer(cancel, { was: 'waiting', id: message.id })
-    return cancel.reason ?? 'cancelled'
-  }
-
-  #answer(cancel: Cancel, answer: CancelAnswer): void {
-    if (cancel.reply !== undefined) this.#link.broker.publisher.tell(cancel.reply, Buffer.from(JSON.stringify(answer)))
   }
 
   #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
     const told = (reason: DeadReason): void => {
-      this.#workers.get(message.actor)?.tellUndelivered(message, reason, failure)
+      this.#hosted.get(message.actor)?.worker.tellUndelivered(message, reason, failure)
       then()
     }
     buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
@@ -330,37 +302,25 @@ export class System {
 
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    const onLeak = (reason: unknown): void => this.#onLeak(toError(reason))
-    process.on('unhandledRejection', onLeak)
-    this.#cleanups.push(() => void process.off('unhandledRejection', onLeak))
-    let last = systemClock.monotonic()
-    const beat = setInterval(() => {
-      const now = systemClock.monotonic()
-      if (now - last - BEAT_MS > BLOCKED_MS) this.#onBlocked(now - last - BEAT_MS)
-      last = now
-    }, BEAT_MS)
-    beat.unref()
-    this.#cleanups.push(() => clearInterval(beat))
+    const onLeak = (error: Error, run: RunContext | undefined): void => this.#onLeak(error, run)
+    this.#cleanups.push(watchProcess({ onLeak, onBlocked: (forMs) => this.#onBlocked(forMs) }))
   }
 
   /** A promise that a handler made and nobody waits for was rejected: a bug of the handler's, but no reason to end anything. */
-  #onLeak(error: Error): void {
-    const run = runOfScope()
+  #onLeak(error: Error, run: RunContext | undefined): void {
     if (run === undefined) return this.log.error('a promise was rejected and nobody handled it', { error })
     const { id, actor, message, attempt } = run
     this.log.error('a handler left a rejected promise behind', { id, actor, message, attempt, error })
-    this.#workers.get(actor)?.tellLeak(run, toFailure(error))
+    this.#hosted.get(actor)?.worker.tellLeak(run, toFailure(error))
   }
 
   #onBlocked(forMs: number): void {
-    const running = [...this.#workers.values()]
-      .flatMap((worker) => worker.running)
+    const running = [...this.#hosted.values()]
+      .flatMap(({ worker }) => worker.running)
       .map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
-    this.log.warn('the event loop stood still: a handler blocks it', {
-      forMs: Math.round(forMs),
-      running: running.slice(0, 10),
-    })
-    this.tell('blocked', { forMs: Math.round(forMs), running: running.slice(0, 10) })
+      .slice(0, 10)
+    this.log.warn('the event loop stood still: a handler blocks it', { forMs: Math.round(forMs), running })
+    this.tell('blocked', { forMs: Math.round(forMs), running })
   }
 }
 

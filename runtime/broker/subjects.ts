@@ -134,6 +134,11 @@ export class Subjects {
     return `${this.namespace}.event.system.${encodeToken(system)}.${event}`
   }
 
+  /** Where one system (or `all`) is told to do something. */
+  control(system: string, verb: string): string {
+    return `${this.namespace}.control.${system}.${verb}`
+  }
+
   /** A delayed message's place while the server holds it. */
   parkedLater(actor: string, message: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.${encodeToken(message)}.${encodeToken(id)}`
@@ -179,6 +184,10 @@ export class Subjects {
   /** All of one kind: `wildcard('dead')` is `troupe.dead.>`; with an actor only its own. */
   wildcard(kind: string, actor?: string): string {
     return actor === undefined ? `${this.namespace}.${kind}.>` : `${this.namespace}.${kind}.${actor}.>`
+  }
+  /** The form of an actor's subjects of one kind, for people: `troupe.dead.mailer.{message}.{id}`. */
+  form(kind: string, actor: string, places: readonly string[]): string {
+    return [this.namespace, kind, actor, ...places.map((place) => `{${place}}`)].join('.')
   }
   lane(actor: string, lane: Lane): string {
     return this.wildcard(LANE_TOKENS[lane], actor)

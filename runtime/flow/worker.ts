@@ -1,15 +1,12 @@
 /**
  * A worker: one actor's mailbox loop in this process. It holds the slots and hands values from fetch to execute to settle.
  *
- * Owns: slots, the watch on limits and leases, what "stop" means. Does not own: how much to fetch (fetch.ts), what an
- * outcome is (execute.ts), what JetStream is told (settle.ts).
+ * Owns: slots, what "stop" means. Does not own: how much to fetch (fetch.ts), what an outcome is (execute.ts), what JetStream
+ * is told (settle.ts), limits and leases (watch.ts), events (telling.ts).
  *
  * Stopping (P8), in this order: no more is fetched; what was fetched and not begun goes back; runs go on, with `stopping`
  * true, until `within`; then their signal aborts (`shutdown`), and after the grace those that still run are given back. None of it
  * counts as an attempt. Last, everything is settled, so that the connection may close.
- *
- * A run that does not end after its signal cannot be killed here: after the grace its message is settled as timed out, its
- * slot is free again, and an event (`abandoned`) says that the code may still run.
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 
@@ -21,19 +18,21 @@ import { Pull, type Trouble } from '../broker/pull.ts'
 import { Slots } from '../broker/slots.ts'
 import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
-import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
-import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
+import type { Failure } from '../errors.ts'
+import type { EventLevel, MessageEvents } from '../events.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
+import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
 import type { LiveHost } from './live.ts'
 import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
 import { Settle, type SettleHost } from './settle.ts'
+import { Telling, type Detail } from './telling.ts'
+import { abandonRun, abortRun, watchRun, type WatchHost } from './watch.ts'
 
 export interface WorkerSettings {
   readonly name: string
@@ -70,7 +69,7 @@ const TICK_MS = 50
 /** A run's lease is kept for settling it, beyond its limit and grace. */
 const SETTLE_MS = 60_000
 
-export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
+export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
@@ -85,7 +84,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   #ticker: NodeJS.Timeout | undefined
   #whenIdle: (() => void) | undefined
   #isHurried = false
-  readonly #tellsAll: boolean
+  readonly telling: Telling
   /** Counters since the start. */
   readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
 
@@ -95,7 +94,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.leases = leases
     this.invoke = host.invoke
     this.#host = host
-    this.#tellsAll = host.events === 'all' || host.listens
+    const { publisher, subjects } = host.broker
+    const onEvent: WorkerHost['onEvent'] = (event, data) => host.onEvent(event, data)
+    this.telling = new Telling(
+      { publisher, subjects, worker: settings.name, listens: host.listens, onEvent },
+      host.events,
+    )
     this.#settle = new Settle(this)
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
@@ -134,6 +138,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   }
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
+  }
+  get graceMs(): number {
+    return this.settings.graceMs
   }
   serverNow(): number {
     return this.#host.serverNow()
@@ -196,9 +203,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#stopping = true
     await this.#fetch.stop()
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
-    for (const run of this.#running.all()) this.#abort(run, 'shutdown', 'the system is stopping')
+    for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
-    for (const run of this.#running.all()) this.#abandon(run)
+    for (const run of this.#running.all()) abandonRun(this, run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
   }
@@ -214,7 +221,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
     return this.#running.all().filter((run) => {
       const cancel = run.abortedAt === undefined ? find(run.message) : undefined
-      if (cancel !== undefined) this.#abort(run, 'cancelled', cancel.reason ?? 'cancelled')
+      if (cancel !== undefined) abortRun(run, 'cancelled', cancel.reason ?? 'cancelled')
       return cancel !== undefined
     })
   }
@@ -244,12 +251,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   /** A handler left a rejected promise behind. */
   tellLeak(run: RunContext, failure: Failure): void {
-    this.#publish('leak', this.#eventOf(run.source, { failure }))
+    this.telling.tell('leak', run.source, { failure })
   }
 
   /** The timer could not put a message into this mailbox and has buried it. */
   tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
-    this.#publish('dead', this.#eventOf(message, { reason, failure }))
+    this.telling.tell('dead', message, { reason, failure })
   }
 
   finish(run: Run, outcome: Outcome): void {
@@ -260,7 +267,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     const ms = systemClock.monotonic() - run.startedAt
     if (outcome.kind === 'done') {
       this.counts.done++
-      if (this.#tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
+      if (this.telling.tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     } else {
       this.#count(outcome)
     }
@@ -276,11 +283,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   }
 
   progress(run: RunContext, value: unknown): void {
-    this.#publish('progress', this.#eventOf(run.source, { value }))
+    this.telling.tell('progress', run.source, { value })
   }
 
-  tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void {
-    this.#publish(event, this.#eventOf(run.message, data) as MessageEvents[K])
+  tell<K extends keyof MessageEvents>(event: K, run: Run, detail: Detail<K>): void {
+    this.telling.tell(event, run.message, detail)
   }
 
   #count({ kind }: Outcome): void {
@@ -304,7 +311,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     }
     const run = this.#begin(delivery, message, startedAt)
     if (problem !== undefined) return this.finish(run, unreadable(problem))
-    if (this.#tellsAll) this.tell('started', run, {})
+    if (this.telling.tellsAll) this.tell('started', run, {})
     execute(this, run)
   }
 
@@ -346,40 +353,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #tick(): void {
     const now = systemClock.monotonic()
-    for (const run of this.#running.all()) this.#watch(run, now)
+    for (const run of this.#running.all()) watchRun(this, run, now)
     this.#fetch.tick()
-  }
-
-  #watch(run: Run, now: number): void {
-    const { ctx } = run
-    if (!this.leases.holds(run.row, run.delivery))
-      this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
-    else if (now >= ctx.limitAt) this.#abortAtLimit(run)
-    if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
-  }
-
-  #abortAtLimit(run: Run): void {
-    const { deadline } = run.message
-    const isDeadline = deadline !== undefined && this.serverNow() >= deadline
-    const ms = Math.round(run.ctx.limitAt - run.startedAt)
-    if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
-    else
-      this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
-  }
-
-  #abort(run: Run, why: AbortCause, text: string): void {
-    if (run.abortedAt !== undefined) return
-    run.abortedAt = systemClock.monotonic()
-    run.ctx.abort(new AbortedError(why, text))
-  }
-
-  /** Its signal did not end it: its message is settled, its code may still run. */
-  #abandon(run: Run): void {
-    const { aborted } = run.ctx
-    if (aborted === undefined || run.over) return
-    this.tell('abandoned', run, { reason: aborted.message })
-    const rule = run.spec?.retry
-    this.finish(run, rule === undefined ? { kind: 'released' } : abortedOutcome(aborted, aborted, run, rule))
   }
 
   /** Waits until nothing runs (or `isDone`), or the time is over. */
@@ -395,32 +370,5 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       const timer = setTimeout(end, leftMs)
       this.#whenIdle = () => isDone() && end()
     })
-  }
-
-  #eventOf<D extends object>(message: Message, data: D): MessageEvent & D {
-    return {
-      id: message.id,
-      actor: message.actor,
-      message: message.name,
-      attempt: message.attempt,
-      worker: this.settings.name,
-      at: new Date(systemClock.now()).toISOString(),
-      ...data,
-    }
-  }
-
-  #publish<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
-    this.#host.onEvent(event, data)
-    const { events } = this.#host
-    if (event !== 'progress' && (events === 'off' || (events === 'failures' && QUIET_EVENTS.has(event)))) return
-    this.publisher.tell(this.subjects.event(data.actor, data.message, event), jsonOrNote(data))
-  }
-}
-
-function jsonOrNote(data: MessageEvent): Uint8Array {
-  try {
-    return Buffer.from(JSON.stringify(data))
-  } catch {
-    return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
   }
 }

@@ -1,0 +1,74 @@
+/** What a worker tells of its messages: events on NATS by the actor's level, and to listeners in this process whatever the level. */
+import type { Publisher } from '../broker/publisher.ts'
+import type { Subjects } from '../broker/subjects.ts'
+import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
+import type { Message } from '../message.ts'
+import { systemClock } from '../time/clock.ts'
+
+export interface TellingHost {
+  readonly publisher: Publisher
+  readonly subjects: Subjects
+  /** Name of the worker, as events carry it. */
+  readonly worker: string
+  /** Whether somebody in this process listens to every event, whatever the level. */
+  readonly listens: boolean
+  onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
+}
+
+/** What an event says beyond what every event of a message does. */
+export type Detail<K extends keyof MessageEvents> = Omit<MessageEvents[K], keyof MessageEvent>
+
+export class Telling {
+  readonly #host: TellingHost
+  #level: EventLevel
+  #tellsAll: boolean
+
+  constructor(host: TellingHost, level: EventLevel) {
+    this.#host = host
+    this.#level = level
+    this.#tellsAll = level === 'all' || host.listens
+  }
+
+  get level(): EventLevel {
+    return this.#level
+  }
+  /** May be changed while messages run: it holds from the next event on. */
+  set level(level: EventLevel) {
+    this.#level = level
+    this.#tellsAll = level === 'all' || this.#host.listens
+  }
+
+  /** Whether events of healthy messages are heard by anybody: else they are not even made. */
+  get tellsAll(): boolean {
+    return this.#tellsAll
+  }
+
+  tell<K extends keyof MessageEvents>(event: K, message: Message, detail: Detail<K>): void {
+    const data = this.#dataOf(message, detail) as MessageEvents[K]
+    this.#host.onEvent(event, data)
+    // Progress is asked for by its handler, so it is always told.
+    if (event !== 'progress' && (this.#level === 'off' || (this.#level === 'failures' && QUIET_EVENTS.has(event))))
+      return
+    this.#host.publisher.tell(this.#host.subjects.event(message.actor, message.name, event), jsonOrNote(data))
+  }
+
+  #dataOf<D extends object>(message: Message, detail: D): MessageEvent & D {
+    return {
+      id: message.id,
+      actor: message.actor,
+      message: message.name,
+      attempt: message.attempt,
+      worker: this.#host.worker,
+      at: new Date(systemClock.now()).toISOString(),
+      ...detail,
+    }
+  }
+}
+
+function jsonOrNote(data: MessageEvent): Uint8Array {
+  try {
+    return Buffer.from(JSON.stringify(data))
+  } catch {
+    return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
+  }
+}
