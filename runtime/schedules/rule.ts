@@ -51,7 +51,12 @@ export interface TimesRule {
 }
 
 /** A rule that was checked, in its normal form: plain JSON, and a `ScheduleRule` again. */
-export type ResolvedRule = Required<RuleOptions> & TimeRule
+export type ResolvedRule = Required<RuleOptions> & ResolvedTimeRule
+
+export type ResolvedTimeRule =
+  | { readonly cron: string }
+  | { readonly every: string; readonly anchor?: string }
+  | { readonly times: readonly string[] }
 
 /** Every kind of time rule, by the key that makes it one. */
 export const sources: Readonly<Record<string, Source>> = {
@@ -85,7 +90,7 @@ export function resolveRule(input: unknown, name: string): ResolvedRule {
   const kind = onlyKind(object, name)
   const source = sources[kind] as Source
   refuseForeign(object, kind, source, name)
-  return { ...(source.resolve(object, name, timeZone) as unknown as TimeRule), timeZone, dst }
+  return { ...(source.resolve(object, name, timeZone) as unknown as ResolvedTimeRule), timeZone, dst }
 }
 
 function readTimeZone(value: unknown, name: string): string {
