@@ -11,7 +11,7 @@
 import { parseInstant } from '../time/duration.ts'
 import { invalid, readBy, readWhole } from './refuse.ts'
 import { kindOf, type Moment, resolveRule, type ResolvedRule, type ScheduleRule, sources } from './rule.ts'
-import type { RuleObject, Source } from './source.ts'
+import type { Source } from './source.ts'
 import type { Walk } from './walk.ts'
 import { findZone, type Zone } from './zone.ts'
 
@@ -28,7 +28,7 @@ function walkOf(rule: ResolvedRule): Walk {
 
 function compile(rule: ResolvedRule): Walk {
   const source = sources[kindOf(rule)] as Source
-  return source.walk(rule as unknown as RuleObject, findZone(rule.timeZone) as Zone, rule.dst)
+  return source.walk(rule, findZone(rule.timeZone) as Zone, rule.dst)
 }
 
 /** The first occurrence after a moment; `undefined` where there is none. */
