@@ -185,6 +185,10 @@ export class Subjects {
   wildcard(kind: string, actor?: string): string {
     return actor === undefined ? `${this.namespace}.${kind}.>` : `${this.namespace}.${kind}.${actor}.>`
   }
+  /** The form of an actor's subjects of one kind, for people: `troupe.dead.mailer.{message}.{id}`. */
+  form(kind: string, actor: string, places: readonly string[]): string {
+    return [this.namespace, kind, actor, ...places.map((place) => `{${place}}`)].join('.')
+  }
   lane(actor: string, lane: Lane): string {
     return this.wildcard(LANE_TOKENS[lane], actor)
   }
