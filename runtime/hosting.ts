@@ -20,6 +20,7 @@ import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
@@ -32,6 +33,8 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** How many messages all workers together may still begin. */
+  readonly budget: Budget
   /** The time that handlers see. */
   readonly clock: Clock
   /** Between a run's signal and giving it up: ms. */
@@ -64,7 +67,7 @@ export class Hosting {
   }
 
   #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
-    const { keeper, pulse, system, graceMs, listens, invoke, log, ...parts } = this.#parts
+    const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
@@ -85,6 +88,7 @@ export class Hosting {
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor: (message) => new Sender(senderHost, lineageOf(message)),
       invoke,
+      budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })

@@ -22,6 +22,7 @@ import type { ActorWorker } from './flow/worker.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
 import { createLogger, type Logger } from './log.ts'
+import { Budget, endRule, whenDone, type EndRule, type Until } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
 import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -35,6 +36,8 @@ export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   middleware?: readonly Middleware[]
   /** SIGTERM and SIGINT drain, a second one aborts. Default true. */
   signals?: boolean
+  /** When the system ends by itself. Default never. */
+  until?: Until
   /** Between a run's signal and giving it up. Default 5 s. */
   grace?: Duration
   /** Where log lines go. Default: stderr, by `logLevel` and `logFormat`. */
@@ -79,6 +82,8 @@ export class System {
   readonly #specs: readonly ActorSpec[]
   readonly #options: RunOptions
   readonly #graceMs: number
+  readonly #end: EndRule
+  readonly #budget: Budget
   readonly #hosted = new Map<string, HostedActor>()
   readonly #cancelling: Cancelling
   readonly #cleanups: (() => void | Promise<void>)[] = []
@@ -96,6 +101,8 @@ export class System {
     this.#specs = specs
     this.#options = options
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
+    this.#end = endRule(options.until ?? {})
+    this.#budget = new Budget(this.#end.messages)
     const cancelling = {
       broker,
       log: this.log,
@@ -151,6 +158,16 @@ export class System {
       namespace: config.namespace,
       actors: this.#specs.map((spec) => spec.name),
     })
+    if (this.#options.until !== undefined) void this.#endWhenDone()
+  }
+
+  async #endWhenDone(): Promise<void> {
+    const workers = (): ReadonlyMap<string, ActorWorker> => this.workers
+    const host = { broker: this.#link.broker, budget: this.#budget, workers, stopped: this.stopped }
+    const reason = await whenDone(host, this.#end)
+    if (reason === undefined) return
+    this.log.info('ending, as asked', { reason })
+    await this.stop()
   }
 
   /** Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again. */
@@ -191,6 +208,7 @@ export class System {
       keeper,
       pulse,
       invoke: composeMiddleware(middleware, runInScope),
+      budget: this.#budget,
       clock,
       graceMs: this.#graceMs,
       listens: onEvent !== undefined,
@@ -261,6 +279,7 @@ function configOf({
   actors: _a,
   middleware: _m,
   signals: _s,
+  until: _u,
   grace: _g,
   logger: _l,
   clock: _c,
