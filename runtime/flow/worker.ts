@@ -62,6 +62,8 @@ export interface WorkerHost {
   readonly invoke: Invoke
   /** What became of this actor's messages, counted. */
   readonly tally: ActorTally
+  /** Messages that may still be begun, all workers together. */
+  readonly budget: { left: number }
   /** Told of every event of a message, whatever is published. */
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   onTrouble(actor: string, trouble: Trouble): void
@@ -107,7 +109,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
       mayBuffer: spec.limit === undefined,
-      free: () => settings.concurrency - this.#running.size,
+      free: () => Math.min(settings.concurrency - this.#running.size, host.budget.left),
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
       now: () => systemClock.monotonic(),
@@ -342,6 +344,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     run.slot = this.#running.add(run)
     this.#unsettled++
     this.tally.of(message.name).started++
+    this.#host.budget.left--
     return run
   }
 
