@@ -110,7 +110,8 @@ export class System {
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
     const hosted = (actor: string): HostedActor | undefined => this.#hosted.get(actor)
-    this.observing = new Observing({ link, system: this.name, application, specs, hosted })
+    const observed = { link, system: this.name, application, specs, log: this.log, hosted }
+    this.observing = new Observing({ ...observed, tell: (event, data) => this.tell(event, data) })
     const cancelling = {
       broker,
       log: this.log,
@@ -152,12 +153,14 @@ export class System {
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
+      () => this.observing.stop(),
     )
     await this.#cancelling.start()
     const hosting = this.#hosting(keeper, pulse)
     for (const spec of this.#specs) this.#hosted.set(spec.name, hosting.host(spec))
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
     this.#watchConnection()
+    await this.observing.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {

@@ -177,6 +177,12 @@ export class Subjects {
   timerStream(actor: string): string {
     return `${this.namespace}-timer-${actor}`
   }
+  /** Whose stream it is: of an actor, or shared by all (`actor` is undefined); undefined for any other stream. */
+  parseStream(stream: string): { readonly actor: string | undefined } | undefined {
+    if (!stream.startsWith(`${this.namespace}-`)) return undefined
+    const [, kind, actor] = /^(mailbox|timer)-(.+)$/.exec(stream.slice(this.namespace.length + 1)) ?? []
+    return { actor: kind === undefined ? undefined : actor }
+  }
   get deadStream(): string {
     return `${this.namespace}-dead`
   }
