@@ -8,6 +8,7 @@ import { ServerClock } from './broker/serverClock.ts'
 import { DeadLetters } from './client/dead.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { Mailboxes } from './view/mailboxes.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
 export type ConnectOptions = ConfigInput & {
@@ -67,6 +68,8 @@ export class Troupe {
   readonly cancel: Sender['cancel']
   /** Dead letters: list, show, retry, purge. */
   readonly dead: DeadLetters
+  /** What waits in the mailboxes: peek, purge, move. */
+  readonly mailboxes: Mailboxes
   #closed: Promise<void> | undefined
 
   constructor(link: Link) {
@@ -80,6 +83,7 @@ export class Troupe {
     this.broadcast = sender.broadcast.bind(sender)
     this.cancel = sender.cancel.bind(sender)
     this.dead = new DeadLetters(link.broker)
+    this.mailboxes = new Mailboxes(link.broker)
   }
 
   /** The NATS connection, for what Troupe does not cover. */

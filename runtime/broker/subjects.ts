@@ -218,6 +218,14 @@ export class Subjects {
     return { actor, message: decodeToken(message), id: decodeToken(id) }
   }
 
+  /** Whose event it is, `mailer.welcome` or `system <name>`, and which; undefined for any other subject. */
+  parseEvent(subject: string): { of: string; event: string } | undefined {
+    const [kind, actor, name, event] = this.#split(subject, 4)
+    if (kind !== 'event' || actor === undefined || name === undefined || event === undefined) return undefined
+    const token = decodeToken(name)
+    return { of: actor === 'system' ? `system ${token}` : `${actor}.${token}`, event }
+  }
+
   /** A released message's kind: a delayed one, or a retry (or snooze) of the delivery with that sequence. */
   parseDue(subject: string): 'at' | 'retry' | undefined {
     const [kind, step, , source] = this.#split(subject, 5)
