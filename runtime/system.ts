@@ -30,6 +30,7 @@ import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { StatusAnswers } from './view/systems.ts'
 
 export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   /** The actors to run. */
@@ -92,6 +93,7 @@ export class System {
   /** What this system counts and tells of itself. */
   readonly observing: Observing
   readonly #cancelling: Cancelling
+  readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
@@ -111,6 +113,14 @@ export class System {
     this.#budget = new Budget(this.#end.messages)
     const hosted = (actor: string): HostedActor | undefined => this.#hosted.get(actor)
     this.observing = new Observing({ link, system: this.name, application, specs, hosted })
+    this.#answers = new StatusAnswers({
+      system: this.name,
+      application,
+      observing: this.observing,
+      control: this.control,
+      workers: () => this.workers,
+      stopping: () => this.#stopping !== undefined,
+    })
     const cancelling = {
       broker,
       log: this.log,
@@ -152,12 +162,14 @@ export class System {
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
+      () => this.#answers.stop(),
     )
     await this.#cancelling.start()
     const hosting = this.#hosting(keeper, pulse)
     for (const spec of this.#specs) this.#hosted.set(spec.name, hosting.host(spec))
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
     this.#watchConnection()
+    this.#answers.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {

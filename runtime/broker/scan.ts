@@ -55,8 +55,8 @@ async function readBatch(
     const timer = setTimeout(() => end(() => reject(silent(stream))), connection.settings.requestTimeoutMs)
     const subscription = connection.subscribe(inbox, (msg) => {
       const stored = storedOf(stream, msg)
-      if (stored !== undefined) return void found.push(stored)
-      end(() => settle(msg, found, stream, resolve, reject))
+      if (stored === undefined) end(() => settle(msg, found, stream, resolve, reject))
+      else found.push(stored)
     })
     const body = { seq: from, next_by_subj: filter, batch, max_bytes: BATCH_BYTES }
     connection.publish(api.directStream(stream), Buffer.from(JSON.stringify(body)), undefined, inbox)

@@ -147,6 +147,19 @@ export class Subjects {
   parkedLaterOfAny(actor: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.*.${encodeToken(id)}`
   }
+  /** The dead letters of one id, whatever its message. */
+  deadOfAnyMessage(actor: string, id: string): string {
+    return `${this.namespace}.dead.${actor}.*.${encodeToken(id)}`
+  }
+  /** Kept outcomes of one id, whoever sent it. */
+  resultOfAnySender(actor: string, id: string): string {
+    return `${this.namespace}.result.${actor}.*.${encodeToken(id)}`
+  }
+  /** Who a kept outcome is for. */
+  senderOfResult(subject: string): string | undefined {
+    const [, , sender] = this.#split(subject, 4)
+    return sender === undefined ? undefined : decodeToken(sender)
+  }
   parkedRetry(actor: string, sequence: number): string {
     return `${this.namespace}.timer.retry.${actor}.${sequence}`
   }
@@ -188,6 +201,9 @@ export class Subjects {
   }
   get markStream(): string {
     return `${this.namespace}-marks`
+  }
+  get eventStream(): string {
+    return `${this.namespace}-events`
   }
   /** The NATS micro service of an actor. */
   service(actor: string): string {

@@ -1,7 +1,8 @@
 /**
  * What waits in the mailboxes: looking at it, taking it out, moving it to another lane or actor.
  *
- * A message that was delivered and not settled belongs to its worker: it is shown as `delivered` and left alone (cancel stops it).
+ * A message that a worker has in hand (it runs, or is fetched and about to) belongs to that worker: it is shown as `held` and left
+ * alone; cancel stops it. Who has what is asked of the systems: JetStream only knows what was handed out at some time.
  *
  * Moving one is three steps. Its copy is stored under the key `move:<stream>:<sequence>:<salt>`: of two movers one makes it, and the other
  * leaves the rest to that one. (The salt is a word that senders don't know: a message of theirs under that key would make ours look
@@ -22,6 +23,7 @@ import { keptHeaders } from '../flow/copies.ts'
 import { readMessage, unreadableMessage, type Message } from '../message.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
+import { askHeld } from './running.ts'
 
 /** A message in a mailbox. */
 export interface WaitingMessage {
@@ -31,10 +33,10 @@ export interface WaitingMessage {
   readonly lane: Lane
   /** Its place in the stream. */
   readonly sequence: number
-  /** How many wait before it in its lane; undefined for one that was delivered. */
+  /** How many wait before it in its lane; undefined for one that is held. */
   readonly position: number | undefined
-  /** `waiting`: to nobody yet. `delivered`: it runs, is about to, or was given back. */
-  readonly state: 'waiting' | 'delivered'
+  /** `held`: a worker has it in hand. */
+  readonly state: 'waiting' | 'held'
   readonly attempt: number
   readonly sentAt: Date
   readonly expiresAt: Date | undefined
@@ -88,9 +90,11 @@ export class Mailboxes {
   ): AsyncGenerator<WaitingMessage> {
     await this.#checkActor(actor)
     const test = tester(filter)
+    const lanes = filter.lane === undefined ? LANES : [checkLane(filter.lane)]
     let left = options.limit ?? Infinity
-    for (const lane of filter.lane === undefined ? LANES : [checkLane(filter.lane)]) {
-      for await (const found of this.#lane(actor, lane, filter)) {
+    const held = await askHeld(this.#broker, actor)
+    for (const lane of lanes) {
+      for await (const found of this.#lane(actor, lane, filter, held)) {
         if (left <= 0) return
         if (!test(found.source, found.shown)) continue
         left--
@@ -99,7 +103,7 @@ export class Mailboxes {
     }
   }
 
-  /** Deletes what waits. What was delivered is left: cancel stops it. Returns those that were deleted, or would be. */
+  /** Deletes what waits. What a worker holds is left: cancel stops it. Returns those that were deleted, or would be. */
   async purge(actor: string, filter: WaitingFilter, options: TouchOptions = {}): Promise<WaitingMessage[]> {
     const { api, subjects } = this.#broker
     const purge = ({ sequence }: WaitingMessage): Promise<boolean> =>
@@ -171,28 +175,18 @@ export class Mailboxes {
     actor: string,
     lane: Lane,
     { sequence }: WaitingFilter,
+    held: ReadonlySet<number>,
   ): AsyncGenerator<{ source: Message; shown: WaitingMessage }> {
     const { subjects } = this.#broker
     const stream = subjects.mailboxStream(actor)
-    const delivered = await this.#deliveredTo(stream, lane)
     let position = 0
     const from = sequence === undefined ? {} : { from: sequence, batch: 1 }
     for await (const stored of scan(this.#broker, stream, { filter: subjects.lane(actor, lane), ...from })) {
       if (sequence !== undefined && stored.sequence !== sequence) return
       const source = messageOf(stored, this.#broker, actor)
-      const isWaiting = stored.sequence > delivered
+      const isWaiting = !held.has(stored.sequence)
       yield { source, shown: shownOf(stored, source, lane, isWaiting ? position++ : undefined) }
     }
-  }
-
-  /** The last place of a lane that its consumer has handed out. */
-  async #deliveredTo(stream: string, lane: Lane): Promise<number> {
-    const { api } = this.#broker
-    for (const consumer of [lane, 'all']) {
-      const info = await api.consumerInfo(stream, consumer).catch(ifGone)
-      if (info !== undefined) return info.delivered.stream_seq
-    }
-    return 0
   }
 
   async #checkActor(actor: string): Promise<void> {
@@ -216,7 +210,7 @@ function movedHeaders(message: Message, stored: Stored, key: string): HeaderEntr
 }
 
 /** Also of a message whose headers cannot be read, as far as it is known. */
-export function messageOf(stored: Stored, { subjects }: Broker, actor: string): Message {
+function messageOf(stored: Stored, { subjects }: Broker, actor: string): Message {
   try {
     return readMessage(stored, subjects, actor)
   } catch {
@@ -232,7 +226,7 @@ function shownOf(stored: Stored, source: Message, lane: Lane, position: number |
     lane,
     sequence: stored.sequence,
     position,
-    state: position === undefined ? 'delivered' : 'waiting',
+    state: position === undefined ? 'held' : 'waiting',
     attempt: source.attempt,
     sentAt: new Date(source.sentAt),
     expiresAt: source.expires === undefined ? undefined : new Date(source.expires),

@@ -58,9 +58,18 @@ export function readRunningFilter(body: unknown): RunningFilter {
   return { ...(typeof id === 'string' ? { id } : {}), ...(typeof actor === 'string' ? { actor } : {}) }
 }
 
+/** Workers answer at once; who does not within that time after the last is not waited for. */
+const QUIET_MS = 150
+
+/** Places in an actor's mailbox that some worker has in hand, as far as systems answer. */
+export async function askHeld(broker: Broker, actor: string): Promise<ReadonlySet<number>> {
+  const answers = await askAllSystems(broker, 'held', { actor }, { quietMs: QUIET_MS })
+  return new Set(answers.flatMap(({ value }) => (Array.isArray(value) ? (value as number[]) : [])))
+}
+
 /** What runs anywhere, longest first. Systems that do not answer in time are left out. */
 export async function askRunning(broker: Broker, filter: RunningFilter = {}): Promise<RunningMessage[]> {
-  const answers = await askAllSystems(broker, 'running', filter)
+  const answers = await askAllSystems(broker, 'running', filter, { quietMs: QUIET_MS })
   return answers
     .flatMap(({ value }) => (Array.isArray(value) ? (value as RunningMessage[]) : []))
     .toSorted((a, b) => b.forMs - a.forMs)

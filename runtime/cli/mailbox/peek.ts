@@ -12,8 +12,8 @@ export const peek = command({
   usage: 'ACTOR',
   count: [1, 1],
   flags: { ...filterFlags, limit: { value: 'NUMBER', meaning: `most messages to show; default ${SHOWN}` } },
-  details: `Shows what is in a mailbox, lane by lane, oldest first, and touches nothing. POSITION is how many wait before it; "delivered" is
-with a worker. What is parked for later is not in the mailbox: "troupe inspect ID" finds it.
+  details: `Shows what is in a mailbox, lane by lane, oldest first, and touches nothing. POSITION is how many wait before it; "held" is
+in the hands of a worker. What is parked for later is not in the mailbox: "troupe inspect ID" finds it.
 
 Examples:
   troupe peek mailer
