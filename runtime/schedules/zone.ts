@@ -1,0 +1,111 @@
+/**
+ * Wall clocks of IANA time zones.
+ *
+ * Owns: offsets, and what a wall time means where clocks are set forward or back. Does not own: which wall times a rule has.
+ * The zones' history comes from Node's own ICU data, through luxon; a newer Node knows newer laws.
+ *
+ * Assumed: two changes of one zone are more than `STEADY` apart where they cancel out. The tz database has no such pair since 1970.
+ */
+
+import { IANAZone } from 'luxon'
+
+import { DAY, MINUTE, SECOND } from './civil.ts'
+
+/** Within so long an equal offset at both ends means the same offset in between. */
+const STEADY = 3 * DAY
+
+export interface Zone {
+  /** As it was asked for: `Europe/Paris`. */
+  readonly name: string
+  /** What the wall clock is ahead of UTC, in milliseconds. */
+  offsetAt(ms: number): number
+}
+
+/** A span around the last asked moment in which the offset is known: nearly every question is about the same days. */
+interface Known {
+  from: number
+  until: number
+  offset: number
+}
+
+const zones = new Map<string, Zone>()
+
+/** The zone with this name; `undefined` where Node doesn't know it. */
+export function findZone(name: string): Zone | undefined {
+  const found = zones.get(name)
+  if (found !== undefined) return found
+  const zone = isUtc(name) ? utc(name) : ianaZone(name)
+  if (zone !== undefined) zones.set(name, zone)
+  return zone
+}
+
+const isUtc = (name: string): boolean => /^(utc|etc\/utc|gmt|etc\/gmt)$/i.test(name)
+
+const utc = (name: string): Zone => ({ name, offsetAt: () => 0 })
+
+function ianaZone(name: string): Zone | undefined {
+  // Newer Node takes `+02:00` for a zone; a schedule with a bare offset would silently know no summer time.
+  if (!/^[A-Za-z]/.test(name) || !IANAZone.isValidZone(name)) return undefined
+  const iana = IANAZone.create(name)
+  const known: Known = { from: NaN, until: NaN, offset: 0 }
+  return {
+    name,
+    offsetAt(ms) {
+      if (ms >= known.from && ms <= known.until) return known.offset
+      const offset = iana.offset(ms) * MINUTE
+      learn(known, ms, offset)
+      return offset
+    },
+  }
+}
+
+/** Widens the known span where that is sure, or begins another. */
+function learn(known: Known, ms: number, offset: number): void {
+  const isNear = ms >= known.from - STEADY && ms <= known.until + STEADY
+  const joins = isNear && offset === known.offset
+  known.from = joins ? Math.min(known.from, ms) : ms
+  known.until = joins ? Math.max(known.until, ms) : ms
+  known.offset = offset
+}
+
+/** A moment at which the clocks of a zone are set. */
+export interface Change {
+  readonly at: number
+  /** Offsets before and from then on. */
+  readonly before: number
+  readonly after: number
+}
+
+/** What a wall time means: one moment, two, or none where the clock jumps over it. */
+export type Meaning =
+  | { readonly kind: 'once'; readonly at: number }
+  | { readonly kind: 'twice'; readonly first: number; readonly second: number; readonly change: Change }
+  | { readonly kind: 'never'; readonly change: Change }
+
+/** Offsets are at most 14 hours from UTC, and so a day to either side of a wall time lies around its moment. */
+export function meaningOf(zone: Zone, wallMs: number): Meaning {
+  const before = zone.offsetAt(wallMs - DAY)
+  const after = zone.offsetAt(wallMs + DAY)
+  if (before === after) return { kind: 'once', at: wallMs - before }
+  const change = changeBetween(zone, wallMs - DAY, wallMs + DAY)
+  const [old, young] = [wallMs - before, wallMs - after]
+  const [isOld, isYoung] = [old < change.at, young >= change.at]
+  if (isOld && isYoung) return { kind: 'twice', first: old, second: young, change }
+  if (isOld || isYoung) return { kind: 'once', at: isOld ? old : young }
+  return { kind: 'never', change }
+}
+
+/** The change between two moments whose offsets differ, at most a few days apart; by bisection to the second, as clocks are set. */
+export function changeBetween(zone: Zone, from: number, until: number): Change {
+  const before = zone.offsetAt(from)
+  let [low, high] = [Math.floor(from / SECOND), Math.ceil(until / SECOND)]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (zone.offsetAt(middle * SECOND) === before) low = middle
+    else high = middle
+  }
+  return { at: high * SECOND, before, after: zone.offsetAt(high * SECOND) }
+}
+
+/** What the wall clock shows at a moment. */
+export const wallAt = (zone: Zone, ms: number): number => ms + zone.offsetAt(ms)
