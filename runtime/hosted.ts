@@ -7,9 +7,15 @@
 import type { ActorSpec } from './actor.ts'
 import type { Broker } from './broker/broker.ts'
 import type { Cancel } from './broker/cancels.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
+import type { Delivery } from './broker/delivery.ts'
+import type { Trouble } from './broker/pull.ts'
+import type { ServerClock } from './broker/serverClock.ts'
+import { serveActor, type LiveService, type ServiceCard } from './broker/service.ts'
+import type { Failure } from './errors.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import type { Message } from './message.ts'
+import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
 export interface HostedTimer {
@@ -25,22 +31,36 @@ export interface HostedTimer {
   clockMoved(): void
 }
 
+/** What a timer is given by its system. */
+export interface TimerServices {
+  readonly broker: Broker
+  readonly clock: ServerClock
+  onTrouble(actor: string, trouble: Trouble): void
+  /** A message that can never be put into its mailbox: buried as a dead letter, then its delivery is ended. */
+  bury(delivery: Delivery, message: Message, failure: Failure, then: () => void): void
+  /** A message that was cancelled while it waited: told to who waits for its outcome. */
+  dropped(message: Message, origin: string, reason: string): void
+}
+
 export interface HostedParts {
   readonly spec: ActorSpec
+  readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
-  /** Name of the system, told in the micro service's metadata. */
-  readonly system: string
+  /** What its micro service says of it. */
+  readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
   drop(): void
 }
 
-export class HostedActor {
+export class HostedActor implements Child {
   readonly spec: ActorSpec
   readonly worker: ActorWorker
   readonly timer: HostedTimer
   readonly #parts: HostedParts
+  readonly #ending = new Ending()
   #service: LiveService | undefined
+  #stopping: Promise<void> | undefined
 
   constructor(parts: HostedParts) {
     this.#parts = parts
@@ -49,23 +69,41 @@ export class HostedActor {
     this.timer = parts.timer
   }
 
+  /** Resolves when it failed: what it held is then given back by `stop`, which its supervisor calls. */
+  get ended(): Promise<Exit> {
+    return this.#ending.ended
+  }
+
+  /** It can't go on: whoever finds that out (a pool that has no worker left, a watch that sees no progress) says so here. */
+  fail(error: Error): void {
+    this.#ending.end({ kind: 'failed', error })
+  }
+
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
-  async start(broker: Broker): Promise<void> {
-    await Promise.all([this.worker.start(), this.timer.start()])
-    this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), {
-      system: this.#parts.system,
-    })
+  async start(): Promise<void> {
+    const { broker, card } = this.#parts
+    try {
+      await Promise.all([this.worker.start(), this.timer.start()])
+      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
+    } catch (error) {
+      await this.stop(0)
+      throw error
+    }
   }
 
   /** All at once: from this moment on nothing is taken any more, wherever it would come from. */
-  async stop(withinMs: number): Promise<void> {
-    await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
-    this.#parts.drop()
+  stop(withinMs: number): Promise<void> {
+    return (this.#stopping ??= this.#stop(withinMs))
   }
 
   /** What runs gets no more time. */
   hurry(): void {
     this.worker.hurry()
     this.#service?.hurry()
+  }
+
+  async #stop(withinMs: number): Promise<void> {
+    await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    this.#parts.drop()
   }
 }

@@ -9,26 +9,22 @@ import { loadConfig, type Config } from '../config/index.ts'
  * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
+import { applicationOf, type Application } from './application.ts'
 import { Control } from './broker/control.ts'
-import type { Delivery } from './broker/delivery.ts'
 import { Keeper } from './broker/keeper.ts'
-import type { Trouble } from './broker/pull.ts'
 import { Pulse } from './broker/pulse.ts'
 import { Cancelling } from './cancelling.ts'
-import { lineageOf } from './client/envelope.ts'
-import { Sender } from './client/sender.ts'
 import type { RunContext } from './context.ts'
-import { ConfigError, toError, toFailure, type Failure } from './errors.ts'
+import { ConfigError, toFailure } from './errors.ts'
 import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
-import { buryUndelivered, tellDropped } from './flow/bury.ts'
-import { MAX_BUFFER } from './flow/fetch.ts'
 import { composeMiddleware, type Middleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
-import { ActorWorker } from './flow/worker.ts'
-import { HostedActor, type HostedTimer } from './hosted.ts'
+import type { ActorWorker } from './flow/worker.ts'
+import type { HostedActor, HostedTimer } from './hosted.ts'
+import { Hosting } from './hosting.ts'
 import { createLogger, type Logger } from './log.ts'
-import type { Message } from './message.ts'
-import type { DeadReason } from './outcome.ts'
+import { Observing } from './observe/observing.ts'
+import { Budget, endRule, whenDone, type EndRule, type Until } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
 import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -42,6 +38,8 @@ export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   middleware?: readonly Middleware[]
   /** SIGTERM and SIGINT drain, a second one aborts. Default true. */
   signals?: boolean
+  /** When the system ends by itself. Default never. */
+  until?: Until
   /** Between a run's signal and giving it up. Default 5 s. */
   grace?: Duration
   /** Where log lines go. Default: stderr, by `logLevel` and `logFormat`. */
@@ -63,7 +61,9 @@ export async function startSystem(config: Config, root: string, options: RunOpti
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
   const link = await open(config, root)
-  const system = new System(link, specs, options)
+  const application = await applicationOf(root)
+  const version = config.version ?? application.version
+  const system = new System(link, specs, options, { ...application, version })
   try {
     await system.start()
   } catch (error) {
@@ -86,14 +86,18 @@ export class System {
   readonly #specs: readonly ActorSpec[]
   readonly #options: RunOptions
   readonly #graceMs: number
+  readonly #end: EndRule
+  readonly #budget: Budget
   readonly #hosted = new Map<string, HostedActor>()
+  /** What this system counts and tells of itself. */
+  readonly observing: Observing
   readonly #cancelling: Cancelling
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
-  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
+  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions, application: Application) {
     const { config, broker } = link
     this.name = config.system
     this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
@@ -103,11 +107,15 @@ export class System {
     this.#specs = specs
     this.#options = options
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
+    this.#end = endRule(options.until ?? {})
+    this.#budget = new Budget(this.#end.messages)
+    const hosted = (actor: string): HostedActor | undefined => this.#hosted.get(actor)
+    this.observing = new Observing({ link, system: this.name, application, specs, hosted })
     const cancelling = {
       broker,
       log: this.log,
       keepMs: config.retention.cancelsMs,
-      hosted: (actor: string) => this.#hosted.get(actor),
+      hosted,
     }
     this.#cancelling = new Cancelling(
       cancelling,
@@ -146,7 +154,9 @@ export class System {
       () => this.control.stop(),
     )
     await this.#cancelling.start()
-    await Promise.all(this.#specs.map((spec) => this.#startActor(spec, keeper, pulse)))
+    const hosting = this.#hosting(keeper, pulse)
+    for (const spec of this.#specs) this.#hosted.set(spec.name, hosting.host(spec))
+    await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
     this.#watchConnection()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
@@ -156,6 +166,16 @@ export class System {
       namespace: config.namespace,
       actors: this.#specs.map((spec) => spec.name),
     })
+    if (this.#options.until !== undefined) void this.#endWhenDone()
+  }
+
+  async #endWhenDone(): Promise<void> {
+    const workers = (): ReadonlyMap<string, ActorWorker> => this.workers
+    const host = { broker: this.#link.broker, budget: this.#budget, workers, stopped: this.stopped }
+    const reason = await whenDone(host, this.#end)
+    if (reason === undefined) return
+    this.log.info('ending, as asked', { reason })
+    await this.stop()
   }
 
   /** Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again. */
@@ -187,95 +207,27 @@ export class System {
     this.#markStopped()
   }
 
-  async #startActor(spec: ActorSpec, keeper: Keeper, pulse: Pulse): Promise<void> {
-    const { broker } = this.#link
-    const { worker, drop } = this.#worker(spec, keeper, pulse)
-    const timer = this.#timer(spec)
-    const hosted = new HostedActor({ spec, worker, timer, system: this.name, drop })
-    this.#hosted.set(spec.name, hosted)
-    await hosted.start(broker)
-  }
-
-  #worker(spec: ActorSpec, keeper: Keeper, pulse: Pulse): { worker: ActorWorker; drop: () => void } {
-    const { broker, config, clock } = this.#link
-    const concurrency = spec.concurrency ?? config.mailbox.concurrency
-    const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
-    const settings = {
-      name: `${this.name}/${spec.name}`,
-      concurrency,
-      timeLimitMs: config.mailbox.timeLimitMs,
-      graceMs: this.#graceMs,
-    }
-    const worker = new ActorWorker(spec, settings, leases, {
-      broker,
-      clock: this.#options.clock ?? systemClock,
+  #hosting(keeper: Keeper, pulse: Pulse): Hosting {
+    const { middleware = [], clock = systemClock, onEvent } = this.#options
+    return new Hosting({
+      link: this.#link,
+      system: this.name,
       log: this.log,
-      events: config.events,
-      listens: this.#options.onEvent !== undefined,
-      serverNow: () => clock.now(),
-      deliveredSince: () => pulse.since,
-      cancelled: (message) => this.#cancelling.waiting(spec.name, message),
-      senderFor: (message) => new Sender(this.#link.senderHost, lineageOf(message)),
-      invoke: composeMiddleware(this.#options.middleware ?? [], runInScope),
-      onEvent: (event, data) => this.#onEvent(event, data),
-      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
-    })
-    return { worker, drop }
-  }
-
-  #timer(spec: ActorSpec): Timer {
-    const { broker, clock } = this.#link
-    return new Timer(spec, {
-      broker,
+      keeper,
+      pulse,
+      invoke: composeMiddleware(middleware, runInScope),
+      observing: this.observing,
+      budget: this.#budget,
       clock,
-      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
-      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
-      dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
+      graceMs: this.#graceMs,
+      listens: onEvent !== undefined,
+      onEvent: (event, data) => onEvent?.(event, data),
+      tell: (event, data) => this.tell(event, data),
+      cancelled: (actor, message) => this.#cancelling.waiting(actor, message),
+      timer: (spec, services) => new Timer(spec, services),
+      hosted: (actor) => this.#hosted.get(actor),
+      stopping: () => this.#stopping !== undefined,
     })
-  }
-
-  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
-    const told = (reason: DeadReason): void => {
-      this.#hosted.get(message.actor)?.worker.tellUndelivered(message, reason, failure)
-      then()
-    }
-    buryUndelivered(this.#link.broker, delivery, message, failure, this.name).then(told, (error: unknown) => {
-      this.log.error('a message could not be buried; it is tried again', {
-        actor: message.actor,
-        id: message.id,
-        error: toError(error),
-      })
-      this.#link.broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
-    })
-  }
-
-  #onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
-    if (
-      event === 'retry' ||
-      event === 'dead' ||
-      event === 'abandoned' ||
-      event === 'unsettled' ||
-      event === 'lease-lost'
-    ) {
-      this.log.warn(event, { ...data })
-    }
-    this.#options.onEvent?.(event, data)
-  }
-
-  /** A consumer or stream that is gone is made again; the rest is told. */
-  #onTrouble(spec: ActorSpec, actor: string, trouble: Trouble): void {
-    const problem =
-      trouble.kind === 'silent' ? `no word from the consumer for ${Math.round(trouble.forMs)} ms` : trouble.reason
-    this.log.warn('trouble', { actor, kind: trouble.kind, problem })
-    this.tell('trouble', { actor, problem })
-    if (trouble.kind !== 'gone' || this.#stopping !== undefined) return
-    const { assets } = this.#link.broker
-    assets.forget()
-    assets
-      .worker(spec)
-      .catch((error: unknown) =>
-        this.log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
-      )
   }
 
   #onKeeperLost(error: Error): void {
@@ -324,9 +276,6 @@ export class System {
   }
 }
 
-/** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
-const UNSETTLED_ROWS = 2 * MAX_BUFFER
-
 function checkNames(specs: readonly ActorSpec[]): void {
   const names = specs.map((spec) => spec.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
@@ -339,6 +288,7 @@ function configOf({
   actors: _a,
   middleware: _m,
   signals: _s,
+  until: _u,
   grace: _g,
   logger: _l,
   clock: _c,

@@ -21,29 +21,18 @@
 import type { ActorSpec } from '../../runtime/actor.ts'
 import { JetStreamError } from '../../runtime/broker/api.ts'
 import { SAFE_SHARE_OF_WINDOW } from '../../runtime/broker/assets.ts'
-import type { Broker } from '../../runtime/broker/broker.ts'
 import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
 import type { Delivery } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
-import { Pull, type Trouble } from '../../runtime/broker/pull.ts'
-import type { ServerClock } from '../../runtime/broker/serverClock.ts'
+import { Pull } from '../../runtime/broker/pull.ts'
 import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
+import type { HostedTimer, TimerServices } from '../../runtime/hosted.ts'
 import type { Message } from '../../runtime/message.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { readDue, readLater, type Due, type Later } from './copies.ts'
 import { Heap } from './heap.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
-
-export interface TimerHost {
-  readonly broker: Broker
-  readonly clock: ServerClock
-  onTrouble(actor: string, trouble: Trouble): void
-  /** A message that can never be put into its mailbox: buried as a dead letter, then its delivery is ended. */
-  bury(delivery: Delivery, message: Message, failure: Failure, then: () => void): void
-  /** A message that was cancelled while it waited: told to who waits for its outcome. */
-  dropped(message: Message, origin: string, reason: string): void
-}
 
 interface Held {
   readonly delivery: Delivery
@@ -59,9 +48,9 @@ const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
 const ACK_AFTER_MS = 250
 
-export class Timer {
+export class Timer implements HostedTimer {
   readonly #spec: ActorSpec
-  readonly #host: TimerHost
+  readonly #host: TimerServices
   readonly #repeatMs: number
   readonly #held = new Heap<Held>((entry) => entry.due.at)
   #salt = ''
@@ -76,7 +65,7 @@ export class Timer {
   #stopped = false
   #whenIdle: (() => void) | undefined
 
-  constructor(spec: ActorSpec, host: TimerHost) {
+  constructor(spec: ActorSpec, host: TimerServices) {
     this.#spec = spec
     this.#host = host
     const window = host.broker.assets.dedupeWindowMs(spec)

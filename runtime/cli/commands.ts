@@ -10,6 +10,7 @@ interface Entry {
 /** In the order of `troupe help`. */
 export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['start', entry('Runs the actors that files export, until Ctrl-C or SIGTERM', async () => (await import('./start.ts')).start)],
+  ['dev', entry('Runs actors and restarts them when their files change', async () => (await import('./dev/dev.ts')).dev)],
   ['send', entry("Stores a message in its actor's mailbox", async () => (await import('./send.ts')).send)],
   ['ask', entry('Sends a message and prints its outcome', async () => (await import('./ask.ts')).ask)],
   ['call', entry('Asks a live worker; nothing is stored', async () => (await import('./call.ts')).call)],

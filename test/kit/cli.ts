@@ -15,8 +15,12 @@ export interface Ended {
 
 /** A `troupe` that runs. */
 export interface Running {
-  /** Resolves when stdout or stderr has the text; rejects with all output where it ends before. */
-  says(text: string): Promise<void>
+  /** Resolves when stdout and stderr have the text, so many times; rejects with all output where it ends before. */
+  says(text: string, times?: number): Promise<void>
+  /** All that it has printed so far. */
+  output(): string
+  /** Types into its stdin. */
+  type(text: string): void
   signal(name: NodeJS.Signals): void
   readonly ended: Promise<Ended>
 }
@@ -28,7 +32,7 @@ export interface Project extends AsyncDisposable {
   troupe(...args: string[]): Promise<Ended>
   /** The same with `text` as stdin. */
   piped(text: string, ...args: string[]): Promise<Ended>
-  /** Starts one that goes on. */
+  /** Starts one that goes on. Its stdin stays open. */
   background(...args: string[]): Running
 }
 
@@ -56,7 +60,6 @@ export async function makeProject({ files = {}, env = {} }: ProjectOptions = {})
 
   const background = (...args: string[]): Running => {
     const child = spawn(process.execPath, [main, ...args], { cwd: dir, env: { ...cleanEnv(), ...env }, stdio: 'pipe' })
-    child.stdin.end()
     return follow(child, children)
   }
   const piped = (text: string, ...args: string[]): Promise<Ended> => {
@@ -67,7 +70,7 @@ export async function makeProject({ files = {}, env = {} }: ProjectOptions = {})
   return {
     dir,
     write,
-    troupe: (...args) => background(...args).ended,
+    troupe: (...args) => piped('', ...args),
     piped,
     background,
     async [Symbol.asyncDispose]() {
@@ -96,10 +99,11 @@ function follow(child: ChildProcess, children: Set<ChildProcess>): Running {
     children.delete(child)
     return { code: (code ?? signal) as number | string, ...output }
   })
-  const says = (text: string): Promise<void> =>
+  const all = (): string => output.stdout + output.stderr
+  const says = (text: string, times = 1): Promise<void> =>
     new Promise((resolve, reject) => {
       const check = (): void => {
-        if (!output.stdout.includes(text) && !output.stderr.includes(text)) return
+        if (all().split(text).length <= times) return
         waiting.delete(check)
         resolve()
       }
@@ -107,7 +111,8 @@ function follow(child: ChildProcess, children: Set<ChildProcess>): Running {
       check()
       void ended.then((end) => reject(new Error(`expected it to say ${text}, got: ${JSON.stringify(end)}`)))
     })
-  return { says, ended, signal: (name) => void child.kill(name) }
+  const type = (text: string): void => void child.stdin?.write(text)
+  return { says, output: all, type, ended, signal: (name) => void child.kill(name) }
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -1,0 +1,164 @@
+/**
+ * What an actor needs to be hosted in this process, put together anew for each of its lives: worker, table of leases, timer.
+ *
+ * Owns: which part is given what, and what becomes of their trouble. Does not own: when an actor is started, stopped and
+ * restarted (its supervisor), nor what all actors share (system.ts).
+ */
+import type { ActorSpec } from './actor.ts'
+import type { Delivery } from './broker/delivery.ts'
+import type { Keeper } from './broker/keeper.ts'
+import type { Trouble } from './broker/pull.ts'
+import type { Pulse } from './broker/pulse.ts'
+import { lineageOf } from './client/envelope.ts'
+import { Sender } from './client/sender.ts'
+import { toError, type Failure } from './errors.ts'
+import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
+import { buryUndelivered, tellDropped } from './flow/bury.ts'
+import type { Invoke } from './flow/execute.ts'
+import { MAX_BUFFER } from './flow/fetch.ts'
+import { ActorWorker } from './flow/worker.ts'
+import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
+import type { Logger } from './log.ts'
+import type { Message } from './message.ts'
+import type { Observing } from './observe/observing.ts'
+import type { Budget } from './onceAndOut.ts'
+import type { DeadReason } from './outcome.ts'
+import { systemClock, type Clock } from './time/clock.ts'
+import type { Link } from './troupe.ts'
+
+/** What all actors of a system share. */
+export interface HostingParts {
+  readonly link: Link
+  readonly system: string
+  readonly log: Logger
+  readonly keeper: Keeper
+  readonly pulse: Pulse
+  readonly invoke: Invoke
+  readonly observing: Observing
+  /** How many messages all workers together may still begin. */
+  readonly budget: Budget
+  /** The time that handlers see. */
+  readonly clock: Clock
+  /** Between a run's signal and giving it up: ms. */
+  readonly graceMs: number
+  /** Whether somebody in this process listens to every event, whatever the level. */
+  readonly listens: boolean
+  onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
+  tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
+  /** Why a message that is about to run is cancelled, if it is. */
+  cancelled(actor: string, message: Message): string | undefined
+  timer(spec: ActorSpec, services: TimerServices): HostedTimer
+  /** The actor as it lives now. */
+  hosted(actor: string): HostedActor | undefined
+  /** Whether the whole system stops: then nothing is mended any more. */
+  stopping(): boolean
+}
+
+export class Hosting {
+  readonly #parts: HostingParts
+
+  constructor(parts: HostingParts) {
+    this.#parts = parts
+  }
+
+  /** An actor that is not started yet. */
+  host(spec: ActorSpec): HostedActor {
+    const { link, observing } = this.#parts
+    const { worker, drop } = this.#worker(spec)
+    const card = observing.card(spec)
+    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop })
+  }
+
+  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
+    const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
+    const { broker, config, clock, senderHost } = parts.link
+    const concurrency = spec.concurrency ?? config.mailbox.concurrency
+    const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
+    const settings = {
+      name: `${system}/${spec.name}`,
+      concurrency,
+      timeLimitMs: config.mailbox.timeLimitMs,
+      graceMs,
+    }
+    const worker = new ActorWorker(spec, settings, leases, {
+      broker,
+      clock: parts.clock,
+      log,
+      events: config.events,
+      listens,
+      serverNow: () => clock.now(),
+      deliveredSince: () => pulse.since,
+      cancelled: (message) => parts.cancelled(spec.name, message),
+      senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      invoke,
+      tally: parts.observing.tally(spec),
+      budget,
+      onEvent: (event, data) => this.#onEvent(event, data),
+      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
+    })
+    return { worker, drop }
+  }
+
+  #timer(spec: ActorSpec): HostedTimer {
+    const { broker, clock } = this.#parts.link
+    return this.#parts.timer(spec, {
+      broker,
+      clock,
+      onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
+      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
+      dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
+    })
+  }
+
+  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
+    const { broker } = this.#parts.link
+    const told = (reason: DeadReason): void => {
+      this.#parts.hosted(message.actor)?.worker.tellUndelivered(message, reason, failure)
+      then()
+    }
+    buryUndelivered(broker, delivery, message, failure, this.#parts.system).then(told, (error: unknown) => {
+      this.#parts.log.error('a message could not be buried; it is tried again', {
+        actor: message.actor,
+        id: message.id,
+        error: toError(error),
+      })
+      broker.acks.nak(delivery, 60_000, systemClock.monotonic() + 5_000, then)
+    })
+  }
+
+  #onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
+    if (WARNED.has(event)) this.#parts.log.warn(event, { ...data })
+    this.#parts.onEvent(event, data)
+  }
+
+  /** A consumer or stream that is gone is made again; the rest is told. */
+  #onTrouble(spec: ActorSpec, actor: string, trouble: Trouble): void {
+    const { log, link } = this.#parts
+    const problem =
+      trouble.kind === 'silent' ? `no word from the consumer for ${Math.round(trouble.forMs)} ms` : trouble.reason
+    log.warn('trouble', { actor, kind: trouble.kind, problem })
+    this.#parts.tell('trouble', { actor, problem })
+    if (trouble.kind !== 'gone' || this.#parts.stopping()) return
+    const { assets } = link.broker
+    assets.forget()
+    assets
+      .worker(spec)
+      .catch((error: unknown) =>
+        log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
+      )
+  }
+}
+
+/** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
+const UNSETTLED_ROWS = 2 * MAX_BUFFER
+
+/** Events of messages that are worth a line in the log. */
+const WARNED: ReadonlySet<keyof MessageEvents> = new Set([
+  'retry',
+  'dead',
+  'abandoned',
+  'unsettled',
+  'lease-lost',
+  'crashed',
+  'killed',
+])
