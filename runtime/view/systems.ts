@@ -7,7 +7,7 @@ import { askAllSystems, type Control } from '../broker/control.ts'
 import type { EventLevel } from '../events.ts'
 import type { ActorWorker } from '../flow/worker.ts'
 import type { Observing } from '../observe/observing.ts'
-import type { OutcomeCounts } from '../observe/tally.ts'
+import { MessageTally, type OutcomeCounts } from '../observe/tally.ts'
 import { systemClock } from '../time/clock.ts'
 import { Rates } from './rates.ts'
 import { readRunningFilter, runningOf } from './running.ts'
@@ -104,20 +104,8 @@ export class StatusAnswers {
 
   #outcomes(actor: string): OutcomeCounts {
     const messages = this.#parts.observing.tallies.get(actor)?.messages.values() ?? []
-    return [...messages].reduce((sum, { outcomes }) => added(sum, outcomes), NONE)
+    return [...messages].reduce((sum, { outcomes }) => added(sum, outcomes), new MessageTally().outcomes)
   }
-}
-
-const NONE: OutcomeCounts = {
-  done: 0,
-  retry: 0,
-  snooze: 0,
-  dead: 0,
-  cancelled: 0,
-  expired: 0,
-  released: 0,
-  settled: 0,
-  'lease-lost': 0,
 }
 
 function added(a: OutcomeCounts, b: OutcomeCounts): OutcomeCounts {
