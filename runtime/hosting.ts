@@ -153,4 +153,12 @@ export class Hosting {
 const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
 /** Events of messages that are worth a line in the log. */
-const WARNED: ReadonlySet<keyof MessageEvents> = new Set(['retry', 'dead', 'abandoned', 'unsettled', 'lease-lost'])
+const WARNED: ReadonlySet<keyof MessageEvents> = new Set([
+  'retry',
+  'dead',
+  'abandoned',
+  'unsettled',
+  'lease-lost',
+  'crashed',
+  'killed',
+])

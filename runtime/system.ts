@@ -30,6 +30,7 @@ import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { StatusAnswers } from './view/systems.ts'
 
 export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   /** The actors to run. */
@@ -92,6 +93,7 @@ export class System {
   /** What this system counts and tells of itself. */
   readonly observing: Observing
   readonly #cancelling: Cancelling
+  readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
@@ -112,6 +114,14 @@ export class System {
     const hosted = (actor: string): HostedActor | undefined => this.#hosted.get(actor)
     const observed = { link, system: this.name, application, specs, log: this.log, hosted }
     this.observing = new Observing({ ...observed, tell: (event, data) => this.tell(event, data) })
+    this.#answers = new StatusAnswers({
+      system: this.name,
+      application,
+      observing: this.observing,
+      control: this.control,
+      workers: () => this.workers,
+      stopping: () => this.#stopping !== undefined,
+    })
     const cancelling = {
       broker,
       log: this.log,
@@ -154,6 +164,7 @@ export class System {
       () => this.#cancelling.stop(),
       () => this.control.stop(),
       () => this.observing.stop(),
+      () => this.#answers.stop(),
     )
     await this.#cancelling.start()
     const hosting = this.#hosting(keeper, pulse)
@@ -161,6 +172,7 @@ export class System {
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
     this.#watchConnection()
     await this.observing.start()
+    this.#answers.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {

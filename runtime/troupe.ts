@@ -9,6 +9,7 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { Mailboxes } from './view/mailboxes.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
 export type ConnectOptions = ConfigInput & {
@@ -77,6 +78,8 @@ export class Troupe {
   readonly pause: Pausing['pause']
   /** Ends a pause, also one that was made with `nats consumer pause`. Throws what `pause` throws. */
   readonly resume: Pausing['resume']
+  /** What waits in the mailboxes: peek, purge, move. */
+  readonly mailboxes: Mailboxes
   #closed: Promise<void> | undefined
 
   constructor(link: Link) {
@@ -93,6 +96,7 @@ export class Troupe {
     const pausing = new Pausing(link.broker)
     this.pause = pausing.pause.bind(pausing)
     this.resume = pausing.resume.bind(pausing)
+    this.mailboxes = new Mailboxes(link.broker)
   }
 
   /** The NATS connection, for what Troupe does not cover. */

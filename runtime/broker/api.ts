@@ -112,6 +112,11 @@ export class JetStreamApi {
     return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
   }
 
+  /** Where messages of a stream are read one after the other, by a body that says which. */
+  directStream(stream: string): string {
+    return `${this.#prefix}.DIRECT.GET.${stream}`
+  }
+
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }

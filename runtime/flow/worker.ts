@@ -20,6 +20,7 @@ import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import type { Failure } from '../errors.ts'
 import type { EventLevel, MessageEvents } from '../events.ts'
+import { NO_CRASHES } from '../isolation/crash.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
 import type { ActorTally } from '../observe/tally.ts'
@@ -144,6 +145,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
   }
+  get crashes(): number {
+    return this.spec.crashes
+  }
   get graceMs(): number {
     return this.settings.graceMs
   }
@@ -181,6 +185,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
+  }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
   }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
@@ -331,9 +342,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   #begin(delivery: Delivery, message: Message, startedAt: number): Run {
     const spec = this.spec.messages.get(message.name)
-    const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
+    const latestAt = message.deadline === undefined ? Infinity : startedAt + message.deadline - this.serverNow()
+    const limitAt = Math.min(
+      startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
+      Math.max(startedAt, latestAt),
+    )
     const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
-    const ctx = new RunContext(this, message, limitAt)
+    const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
       message,
@@ -342,6 +357,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       row,
       startedAt,
       slot: 0,
+      crashes: NO_CRASHES,
       marked: false,
       abortedAt: undefined,
       over: false,
@@ -351,10 +367,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
-  }
-
-  #limitMs(limitMs: number, { deadline }: Message): number {
-    return deadline === undefined ? limitMs : Math.max(0, Math.min(limitMs, deadline - this.serverNow()))
   }
 
   #giveBack(delivery: Delivery): void {

@@ -29,6 +29,7 @@ export class MessageTally {
     cancelled: 0,
     expired: 0,
     released: 0,
+    crashed: 0,
     settled: 0,
     'lease-lost': 0,
   }
@@ -60,7 +61,7 @@ export class MessageTally {
 }
 
 /** Ends of runs whose handler was not called, or not to its end. */
-const UNPROCESSED: ReadonlySet<Outcome['kind']> = new Set(['expired', 'settled', 'released'])
+const UNPROCESSED: ReadonlySet<Outcome['kind']> = new Set(['expired', 'settled', 'released', 'crashed'])
 
 /** Live calls, or broadcasts, of one message. */
 export class LiveTally {
