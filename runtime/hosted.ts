@@ -14,6 +14,7 @@ import { serveActor, type LiveService, type ServiceCard } from './broker/service
 import type { Failure } from './errors.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import type { MemberInfo } from './isolation/pool.ts'
 import type { Message } from './message.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
@@ -42,11 +43,25 @@ export interface TimerServices {
   dropped(message: Message, origin: string, reason: string): void
 }
 
+/** The threads or processes of an isolated actor, as its host sees them. */
+export interface HostedPool {
+  readonly members: readonly MemberInfo[]
+  /** Resolves when the first can run something. */
+  start(): Promise<void>
+  /** Handlers may ask whether the system stops. */
+  tellStopping(): void
+  clockMoved(): void
+  /** Ends them all; nothing of the mailbox's runs any more. */
+  stop(): Promise<void>
+}
+
 export interface HostedParts {
   readonly spec: ActorSpec
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
+  /** Of an isolated actor: its threads or processes. */
+  readonly pool: HostedPool | undefined
   /** What its micro service says of it. */
   readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
@@ -69,6 +84,11 @@ export class HostedActor implements Child {
     this.timer = parts.timer
   }
 
+  /** Threads or processes of an isolated actor, for reports; none where handlers run inline. */
+  get members(): readonly MemberInfo[] {
+    return this.#parts.pool?.members ?? []
+  }
+
   /** Resolves when it failed: what it held is then given back by `stop`, which its supervisor calls. */
   get ended(): Promise<Exit> {
     return this.#ending.ended
@@ -81,8 +101,9 @@ export class HostedActor implements Child {
 
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
   async start(): Promise<void> {
-    const { broker, card } = this.#parts
+    const { broker, card, pool } = this.#parts
     try {
+      await pool?.start()
       await Promise.all([this.worker.start(), this.timer.start()])
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
@@ -96,6 +117,12 @@ export class HostedActor implements Child {
     return (this.#stopping ??= this.#stop(withinMs))
   }
 
+  /** The clock that handlers and timers see was moved. */
+  clockMoved(): void {
+    this.timer.clockMoved()
+    this.#parts.pool?.clockMoved()
+  }
+
   /** What runs gets no more time. */
   hurry(): void {
     this.worker.hurry()
@@ -103,7 +130,10 @@ export class HostedActor implements Child {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    const { pool } = this.#parts
+    pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    await pool?.stop()
     this.#parts.drop()
   }
 }

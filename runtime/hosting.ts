@@ -18,6 +18,7 @@ import type { Invoke } from './flow/execute.ts'
 import { MAX_BUFFER } from './flow/fetch.ts'
 import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
+import { isolatedConcurrency, IsolatedActor } from './isolation/isolated.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
@@ -64,15 +65,21 @@ export class Hosting {
   /** An actor that is not started yet. */
   host(spec: ActorSpec): HostedActor {
     const { link, observing } = this.#parts
-    const { worker, drop } = this.#worker(spec)
+    const { worker, drop, isolated } = this.#worker(spec)
     const card = observing.card(spec)
-    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop })
+    const timer = this.#timer(spec)
+    const hosted = new HostedActor({ spec, broker: link.broker, worker, timer, pool: isolated?.pool, card, drop })
+    const onCapacity = (): void => worker.capacityChanged()
+    isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => hosted.fail(error) })
+    return hosted
   }
 
-  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
+  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void; isolated: IsolatedActor | undefined } {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
-    const concurrency = spec.concurrency ?? config.mailbox.concurrency
+    const { isolation } = spec
+    const concurrency =
+      isolation === undefined ? (spec.concurrency ?? config.mailbox.concurrency) : isolatedConcurrency(spec, isolation)
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
     const settings = {
       name: `${system}/${spec.name}`,
@@ -80,7 +87,21 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
-    const worker = new ActorWorker(spec, settings, leases, {
+    const senderFor = (message: Message): Sender => new Sender(senderHost, lineageOf(message))
+    const isolated =
+      isolation &&
+      new IsolatedActor(spec, isolation, {
+        worker: settings.name,
+        concurrency,
+        graceMs,
+        leaseMs: leases.leaseMs,
+        clock: parts.clock,
+        log,
+        nats: broker.connection.settings,
+        senderFor,
+        tellSystem: (event, data) => parts.tell(event, data),
+      })
+    const worker = new ActorWorker(isolated?.spec ?? spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
@@ -89,14 +110,15 @@ export class Hosting {
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
-      senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      senderFor,
+      pool: isolated?.pool,
       invoke,
       tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop }
+    return { worker, drop, isolated }
   }
 
   #timer(spec: ActorSpec): HostedTimer {

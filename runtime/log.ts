@@ -50,6 +50,11 @@ export function createLogger(options: LogOptions = {}): Logger {
   return new LineLogger(sink, undefined, {})
 }
 
+/** A logger that hands every record on, cleaned, whatever its level: for whoever writes elsewhere. */
+export function createRelay(write: (record: LogRecord) => void): Logger {
+  return new LineLogger({ least: ranks.debug, write }, undefined, {})
+}
+
 type Level = Exclude<LogLevel, 'silent'>
 
 interface Sink {
@@ -57,7 +62,8 @@ interface Sink {
   write(record: LogRecord): void
 }
 
-interface LogRecord {
+/** What a logger writes. Its fields are plain data, secrets hidden. */
+export interface LogRecord {
   readonly level: Level
   readonly timeMs: number
   readonly message: string

@@ -22,6 +22,7 @@ import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
+import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule, type Until } from './onceAndOut.ts'
@@ -59,6 +60,7 @@ export async function run(options: RunOptions): Promise<System> {
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: RunOptions, open = linkTo): Promise<System> {
+  checkMayRun()
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
   const link = await open(config, root)

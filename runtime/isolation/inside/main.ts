@@ -1,0 +1,75 @@
+import { fileURLToPath } from 'node:url'
+import { getHeapStatistics } from 'node:v8'
+/**
+ * What runs in a thread or child process of an isolated actor: loads the actor's module, says so, runs its handlers, ends when told.
+ *
+ * It does not outlive its system: a thread can't; a process ends when the line breaks, and where a handler blocks its event
+ * loop so that it does not hear of that, orphans.ts ends it.
+ */
+import { isMainThread } from 'node:worker_threads'
+
+import { importFile } from '../../../config/index.ts'
+import { isActor, specOf, type ActorSpec } from '../../actor.ts'
+import { Connection } from '../../broker/connection.ts'
+import { ActorError, toError } from '../../errors.ts'
+import { toErrorData } from '../errorData.ts'
+import type { MemberStart, ToMember } from '../protocol.ts'
+import { forbidSystems } from './forbidden.ts'
+import { openLine, type Line } from './line.ts'
+import { Runner } from './runner.ts'
+
+let runner: Runner | undefined
+let connection: Connection | undefined
+
+forbidSystems()
+const line = await openLine(hear)
+process.on('uncaughtException', (error) => line.leave(1, lastWord(error)))
+process.on('unhandledRejection', (reason) => runner?.leaked(reason))
+try {
+  const spec = await findActor(line.start)
+  const { nats } = line.start
+  connection = nats === undefined ? undefined : await Connection.open(nats)
+  runner = new Runner(line, spec, line.start.tellsMemory ? heldBytes : undefined, connection?.raw)
+  line.send({ kind: 'ready' })
+} catch (error) {
+  line.leave(1, { kind: 'unready', error: toErrorData(error) })
+}
+
+function hear(message: ToMember): void {
+  if (message.kind === 'end') void end(line)
+  else runner?.hear(message)
+}
+
+function lastWord(error: unknown): Parameters<Line['leave']>[1] {
+  return runner === undefined ? { kind: 'unready', error: toErrorData(error) } : runner.lastWord(error)
+}
+
+async function end({ leave }: Line): Promise<void> {
+  await connection?.close().catch(() => {})
+  leave(0)
+}
+
+async function findActor({ actor, module }: MemberStart): Promise<ActorSpec> {
+  const exported = await load(actor, module)
+  const found = Object.values(exported).find((value) => isActor(value) && specOf(value).name === actor)
+  if (found !== undefined) return specOf(found)
+  const names = Object.keys(exported)
+  const text = `expected ${module} to export actor ${actor}, since its handlers run in a ${isMainThread ? 'process' : 'thread'} that loads it, but it exports ${names.length === 0 ? 'nothing' : names.join(', ')}. Export it, or name the module that does: defineActor('${actor}', { module: import.meta.url, … }).`
+  throw new ActorError('NO_ACTOR', text, { data: { actor, module, names } })
+}
+
+async function load(actor: string, module: string): Promise<Record<string, unknown>> {
+  try {
+    return await importFile(fileURLToPath(module))
+  } catch (thrown) {
+    const error = toError(thrown)
+    const text = `${module}, the module of actor ${actor}, could not be loaded: ${error.name}: ${error.message}`
+    throw new ActorError('IMPORT_FAILED', text, { cause: error, data: { actor, module } })
+  }
+}
+
+/** Of this thread alone: its heap, and what that holds outside of it (buffers). */
+function heldBytes(): number {
+  const { used_heap_size: heap, external_memory: outside } = getHeapStatistics()
+  return heap + outside
+}
