@@ -254,7 +254,7 @@ export class Member {
     clearTimeout(this.#startTimer)
     clearTimeout(this.#stuck)
     const report = this.#wasEnded || this.#killedFor !== undefined ? undefined : this.#report(exit)
-    for (const [run] of [...this.#runs]) this.#lose(run, report)
+    for (const run of this.#runs.keys()) this.#lose(run, report)
     this.#host.onGone(this, { report, error: wasStarting && !this.#wasEnded ? this.#startFailure(exit) : undefined })
   }
 

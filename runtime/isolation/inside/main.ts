@@ -36,7 +36,7 @@ try {
 }
 
 function hear(message: ToMember): void {
-  if (message.kind === 'end') void end(line)
+  if (message.kind === 'end') void end()
   else runner?.hear(message)
 }
 
@@ -44,9 +44,9 @@ function lastWord(error: unknown): Parameters<Line['leave']>[1] {
   return runner === undefined ? { kind: 'unready', error: toErrorData(error) } : runner.lastWord(error)
 }
 
-async function end({ leave }: Line): Promise<void> {
+async function end(): Promise<void> {
   await connection?.close().catch(() => {})
-  leave(0)
+  line.leave(0)
 }
 
 async function findActor({ actor, module }: MemberStart): Promise<ActorSpec> {
