@@ -91,8 +91,9 @@ export class HostedActor implements Child {
     }
   }
 
-  /** All at once: from this moment on nothing is taken any more, wherever it would come from. */
+  /** All at once: from this moment on nothing is taken any more, wherever it would come from. A later, shorter time is taken over. */
   stop(withinMs: number): Promise<void> {
+    if (this.#stopping !== undefined) setTimeout(() => this.hurry(), withinMs).unref()
     return (this.#stopping ??= this.#stop(withinMs))
   }
 
