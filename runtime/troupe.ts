@@ -18,6 +18,8 @@ export type ConnectOptions = ConfigInput & {
 /** What a process has of NATS, with the embedded server where no other is configured. */
 export interface Link {
   readonly config: Config
+  /** Folder of the project. */
+  readonly root: string
   readonly broker: Broker
   readonly clock: ServerClock
   readonly senderHost: SenderHost
@@ -49,7 +51,7 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       await broker.close()
       await embedded?.release()
     }
-    return { config, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
+    return { config, root, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
   } catch (error) {
     await embedded?.release()
     throw error

@@ -158,6 +158,19 @@ export class Subjects {
     return `${this.namespace}.timer.due.${actor}.retry.${sequence}`
   }
 
+  /** All of one kind in an actor's timer stream. */
+  timerOf(kind: 'at' | 'retry' | 'tick' | 'due', actor: string): string {
+    return `${this.namespace}.timer.${kind}.${actor}.>`
+  }
+  /** An actor's dead letters, without the tails of large ones. */
+  deadOf(actor: string): string {
+    return `${this.namespace}.dead.${actor}.*.*`
+  }
+  /** One message in all lanes of its mailbox. */
+  messageOfAnyLane(actor: string, message: string): string {
+    return `${this.namespace}.*.${actor}.${message}`
+  }
+
   mailboxStream(actor: string): string {
     return `${this.namespace}-mailbox-${actor}`
   }
