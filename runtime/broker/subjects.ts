@@ -23,7 +23,7 @@ export const MAX_ID_BYTES = 200
 const MAX_TOKEN = 3 * MAX_ID_BYTES
 
 /** Throws `ConfigError` `INVALID_NAME` unless `name` can be an actor's or a message's name. */
-export function checkName(name: unknown, what: 'actor' | 'message'): string {
+export function checkName(name: unknown, what: 'actor' | 'message' | 'supervisor'): string {
   if (typeof name !== 'string' || !NAME.test(name)) {
     const expected = `a letter followed by letters, digits, "_" or "-", at most 64 in all`
     throw new ConfigError('INVALID_NAME', `expected the ${what}'s name to be ${expected}, got: ${describe(name)}`)
