@@ -6,7 +6,7 @@
 import type { ActorSpec } from '../actor.ts'
 import type { Application } from '../application.ts'
 import type { ServiceCard } from '../broker/service.ts'
-import type { HostedActor } from '../hosted.ts'
+import type { Roster } from '../roster.ts'
 import type { Link } from '../troupe.ts'
 import { serviceCard } from './card.ts'
 import { Depths } from './depths.ts'
@@ -17,8 +17,7 @@ export interface ObservingParts {
   readonly system: string
   readonly application: Application
   readonly specs: readonly ActorSpec[]
-  /** The actor as it lives now. */
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
 }
 
 export class Observing {
@@ -40,7 +39,7 @@ export class Observing {
 
   /** Messages of one name that run in this system now. */
   running(actor: string, message: string): number {
-    const runs = this.#parts.hosted(actor)?.worker.running ?? []
+    const runs = this.#parts.roster.living(actor).flatMap(({ worker }) => worker.running)
     return runs.filter((run) => run.message.name === message).length
   }
 

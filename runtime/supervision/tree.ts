@@ -20,6 +20,8 @@ export interface TreeNode {
   readonly dueInMs?: number
   /** Why it failed last. */
   readonly failure?: Failure
+  /** Of a worker that runs: messages that it may run at once, that run, and that were fetched and not begun. */
+  readonly work?: { readonly concurrency: number; readonly running: number; readonly buffered: number }
   /** Of a supervisor that runs. */
   readonly strategy?: Strategy
   readonly children?: readonly TreeNode[]
