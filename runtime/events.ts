@@ -106,6 +106,20 @@ export interface SystemEvents {
   'supervisor-shut-down': ChildEvent
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
+  /** A lane of an actor is paused (`all`: its one queue), by `troupe pause` or `nats consumer pause`; `until` RFC 3339, absent: until it is resumed. */
+  paused: SystemEvent & { readonly actor: string; readonly lane: string; readonly until?: string }
+  resumed: SystemEvent & { readonly actor: string; readonly lane: string }
+  /**
+   * JetStream says something about a stream or consumer of an actor that runs here, or of those that all share: `leader` (a
+   * new one), `quorum-lost` (it stands still), `deleted`, `max-deliveries`. Told by each system that follows it.
+   */
+  advisory: SystemEvent & {
+    readonly kind: 'leader' | 'quorum-lost' | 'deleted' | 'max-deliveries'
+    readonly stream: string
+    readonly consumer?: string
+    readonly actor?: string
+    readonly text: string
+  }
   /** The event loop stood still for so long: by a handler among those named. */
   blocked: SystemEvent & {
     readonly forMs: number

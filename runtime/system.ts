@@ -40,6 +40,7 @@ import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions
 import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 import { linkTo, Troupe, type Link } from './troupe.ts'
+import { StatusAnswers } from './view/systems.ts'
 
 /** A system that was planned and not started yet. */
 export interface PlannedSystem extends AsyncDisposable {
@@ -110,6 +111,7 @@ export class System {
   /** What this system counts and tells of itself. */
   readonly observing: Observing
   readonly #cancelling: Cancelling
+  readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
@@ -128,7 +130,15 @@ export class System {
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
     const host = { log: this.log, roster: this.#roster, tell: this.tell.bind(this), stopping: () => this.stopping }
-    this.observing = new Observing({ link, system: this.name, application, specs: this.#specs, roster: this.#roster })
+    this.observing = new Observing({ ...host, link, system: this.name, application, specs: this.#specs })
+    this.#answers = new StatusAnswers({
+      system: this.name,
+      application,
+      observing: this.observing,
+      control: this.control,
+      workers: () => this.workers,
+      stopping: host.stopping,
+    })
     this.#mishaps = new Mishaps({ ...host, connection: broker.connection })
     this.#supervisor = new SupervisorActor(host)
     this.#root = buildSupervisor(tree, {
@@ -175,6 +185,8 @@ export class System {
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
+      () => this.observing.stop(),
+      () => this.#answers.stop(),
     )
     await this.#cancelling.start()
     this.#hosting = this.#hostingWith(keeper, pulse)
@@ -182,6 +194,8 @@ export class System {
     await this.#root.start()
     void this.#root.ended.then((exit) => this.#onRootEnded(exit))
     this.#cleanups.push(...this.#mishaps.watchConnection())
+    await this.observing.start()
+    this.#answers.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {

@@ -147,6 +147,19 @@ export class Subjects {
   parkedLaterOfAny(actor: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.*.${encodeToken(id)}`
   }
+  /** The dead letters of one id, whatever its message. */
+  deadOfAnyMessage(actor: string, id: string): string {
+    return `${this.namespace}.dead.${actor}.*.${encodeToken(id)}`
+  }
+  /** Kept outcomes of one id, whoever sent it. */
+  resultOfAnySender(actor: string, id: string): string {
+    return `${this.namespace}.result.${actor}.*.${encodeToken(id)}`
+  }
+  /** Who a kept outcome is for. */
+  senderOfResult(subject: string): string | undefined {
+    const [, , sender] = this.#split(subject, 4)
+    return sender === undefined ? undefined : decodeToken(sender)
+  }
   parkedRetry(actor: string, sequence: number): string {
     return `${this.namespace}.timer.retry.${actor}.${sequence}`
   }
@@ -177,6 +190,12 @@ export class Subjects {
   timerStream(actor: string): string {
     return `${this.namespace}-timer-${actor}`
   }
+  /** Whose stream it is: of an actor, or shared by all (`actor` is undefined); undefined for any other stream. */
+  parseStream(stream: string): { readonly actor: string | undefined } | undefined {
+    if (!stream.startsWith(`${this.namespace}-`)) return undefined
+    const [, kind, actor] = /^(mailbox|timer)-(.+)$/.exec(stream.slice(this.namespace.length + 1)) ?? []
+    return { actor: kind === undefined ? undefined : actor }
+  }
   get deadStream(): string {
     return `${this.namespace}-dead`
   }
@@ -188,6 +207,9 @@ export class Subjects {
   }
   get markStream(): string {
     return `${this.namespace}-marks`
+  }
+  get eventStream(): string {
+    return `${this.namespace}-events`
   }
   /** The NATS micro service of an actor. */
   service(actor: string): string {
@@ -229,6 +251,14 @@ export class Subjects {
     const [kind, actor, message, id] = this.#split(subject, 4)
     if (kind !== 'dead' || actor === undefined || message === undefined || id === undefined) return undefined
     return { actor, message: decodeToken(message), id: decodeToken(id) }
+  }
+
+  /** Whose event it is, `mailer.welcome` or `system <name>`, and which; undefined for any other subject. */
+  parseEvent(subject: string): { of: string; event: string } | undefined {
+    const [kind, actor, name, event] = this.#split(subject, 4)
+    if (kind !== 'event' || actor === undefined || name === undefined || event === undefined) return undefined
+    const token = decodeToken(name)
+    return { of: actor === 'system' ? `system ${token}` : `${actor}.${token}`, event }
   }
 
   /** A released message's kind: a delayed one, or a retry (or snooze) of the delivery with that sequence. */
