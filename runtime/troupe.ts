@@ -8,6 +8,7 @@ import { ServerClock } from './broker/serverClock.ts'
 import { DeadLetters } from './client/dead.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { Schedules } from './schedules/schedules.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
 export type ConnectOptions = ConfigInput & {
@@ -67,6 +68,8 @@ export class Troupe {
   readonly cancel: Sender['cancel']
   /** Dead letters: list, show, retry, purge. */
   readonly dead: DeadLetters
+  /** Recurring messages: put, list, pause, trigger, … */
+  readonly schedules: Schedules
   #closed: Promise<void> | undefined
 
   constructor(link: Link) {
@@ -80,6 +83,8 @@ export class Troupe {
     this.broadcast = sender.broadcast.bind(sender)
     this.cancel = sender.cancel.bind(sender)
     this.dead = new DeadLetters(link.broker)
+    const { broker, clock, config } = link
+    this.schedules = new Schedules({ broker, clock, lostAfterMs: config.timer.lostAfterMs })
   }
 
   /** The NATS connection, for what Troupe does not cover. */
@@ -134,5 +139,6 @@ function brokerSettings(config: Config, servers: readonly string[]): BrokerSetti
     maxBytes: mailbox.maxBytes,
     keepDeadMs: retention.deadMs,
     keepCancelsMs: retention.cancelsMs,
+    keepLedgerMs: retention.ledgerMs,
   }
 }

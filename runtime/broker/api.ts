@@ -108,6 +108,11 @@ export class JetStreamApi {
     return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
   }
 
+  /** Where a key's subject is published: in another JetStream domain, below its API (ADR-8). */
+  keySubject(subject: string): string {
+    return this.#prefix === '$JS.API' ? subject : `${this.#prefix}.${subject}`
+  }
+
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }
