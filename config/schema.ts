@@ -57,6 +57,15 @@ export const schema = {
     default: defaultSystem,
     defaultText: 'host name and process id',
   }),
+  version: setting(
+    text(
+      'a semantic version such as "1.4.0"',
+      /^\d+\.\d+\.\d+(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/,
+    ),
+    {
+      meaning: "version of the application, told by its NATS micro services; unset: that of the project's package.json",
+    },
+  ),
   sender: setting(systemName, {
     meaning: 'name of this sender: replies and kept results are filed under it',
     default: 'any',

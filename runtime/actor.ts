@@ -10,6 +10,8 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import type { Context } from './context.ts'
 import { ActorError, ConfigError, describe, didYouMean } from './errors.ts'
+import { callerOf } from './isolation/callSite.ts'
+import { ISOLATION_KEYS, resolveIsolation, type Isolation, type IsolationOptions } from './isolation/options.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 
@@ -31,8 +33,8 @@ export interface MessageOptions<Payload, Result> {
 type ShortForm = { handle(payload: unknown, ctx: Context): unknown }['handle']
 type MessageInput<Payload> = ShortForm | MessageOptions<Payload, unknown>
 
-export interface ActorOptions {
-  /** Messages that one worker runs at once. Default 10. */
+export interface ActorOptions extends IsolationOptions {
+  /** Messages that one worker runs at once. Default 10; of threads and processes, as many as the machine has cores. */
   concurrency?: number
   /** Default 5 attempts, backoff from 1 s, doubled, to 10 minutes. */
   retry?: RetryOptions | false
@@ -44,6 +46,8 @@ export interface ActorOptions {
   limit?: number
   /** How long a worker owns a message without a heartbeat. Default 30 s; heartbeats come three times in it. */
   lease?: Duration
+  /** A message in whose runs so many threads, processes or whole systems died is a dead letter, `poison`. Default 3. */
+  crashes?: number
   /** A bounded mailbox refuses messages beyond these with `MAILBOX_FULL`. Default: no bound. */
   mailbox?: { maxMessages?: number; maxBytes?: number; dedupeWindow?: Duration }
   /** One line for people. */
@@ -111,6 +115,10 @@ export interface ActorSpec {
   readonly lanes: readonly Lane[]
   readonly limit: number | undefined
   readonly leaseMs: number | undefined
+  /** Crashes after which a message is poison. */
+  readonly crashes: number
+  /** Where its handlers run; undefined: on this process's event loop. */
+  readonly isolation: Isolation | undefined
   readonly maxMessages: number | undefined
   readonly maxBytes: number | undefined
   readonly dedupeWindowMs: number | undefined
@@ -135,10 +143,13 @@ const ACTOR_KEYS = [
   'lanes',
   'limit',
   'lease',
+  'crashes',
   'mailbox',
   'description',
   'messages',
+  ...ISOLATION_KEYS,
 ]
+const DEFAULT_CRASHES = 3
 const MESSAGE_KEYS = ['payload', 'timeLimit', 'retry', 'description', 'handle']
 const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
 
@@ -147,7 +158,7 @@ export function defineActor<P, M>(
   name: string,
   options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M & Fitting<M> },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options)
+  const spec = actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor))
   const refs = [...spec.messages.values()].map(
     (message) => [message.name, messageRef(name, message.name, spec)] as const,
   )
@@ -202,7 +213,11 @@ function messageRef(actor: string, message: string, spec: ActorSpec | undefined)
   return Object.freeze(ref)
 }
 
-function actorSpec(name: string, options: ActorOptions & { messages: Record<string, unknown> }): ActorSpec {
+function actorSpec(
+  name: string,
+  options: ActorOptions & { messages: Record<string, unknown> },
+  caller: () => string | undefined,
+): ActorSpec {
   if (typeof options !== 'object' || options === null) throw invalid(name, 'options with messages', options)
   checkKeys(options, ACTOR_KEYS, name)
   const { messages, mailbox = {}, lanes = LANES } = options
@@ -222,6 +237,8 @@ function actorSpec(name: string, options: ActorOptions & { messages: Record<stri
     lanes: LANES.filter((lane) => lanes.includes(lane)),
     limit: count(options.limit, `${name}.limit`),
     leaseMs: positive(options.lease, `${name}.lease`),
+    crashes: count(options.crashes, `${name}.crashes`) ?? DEFAULT_CRASHES,
+    isolation: resolveIsolation(name, options, caller),
     maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),

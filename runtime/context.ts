@@ -8,6 +8,7 @@ import type { NatsConnection } from '@nats-io/transport-node'
 
 import type { Sender } from './client/sender.ts'
 import type { AbortedError } from './errors.ts'
+import type { Loss } from './isolation/crash.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -61,26 +62,46 @@ export interface ContextHost {
   readonly connection: NatsConnection
   readonly stopping: boolean
   /** A sender whose messages are children of this one. */
-  senderFor(message: Message): Sender
+  senderFor(message: Message): ChildSender
   progress(run: RunContext, value: unknown): void
 }
+
+/** What of a sender a handler has. */
+export type ChildSender = Pick<Sender, 'send' | 'ask'>
 
 export class RunContext implements Context {
   readonly #host: ContextHost
   /** The message as read; `id`, `attempt` and the like come from it. */
   readonly source: Message
-  /** Monotonic ms at which the run must be over. */
-  readonly limitAt: number
+  /** Monotonic ms by which it must be over however long it waits first: the message's deadline. */
+  readonly #latestAt: number
+  #limitAt: number
+  /** Told once, when it is told to stop: for whoever runs it elsewhere. */
+  onAbort: ((reason: AbortedError) => void) | undefined
+  /** What ran it is gone, and this is what is known of its end. */
+  loss: Loss | undefined
   #controller: AbortController | undefined
   #aborted: AbortedError | undefined
-  #sender: Sender | undefined
+  #sender: ChildSender | undefined
   #log: Logger | undefined
   #headers: Record<string, string> | undefined
 
-  constructor(host: ContextHost, source: Message, limitAt: number) {
+  constructor(host: ContextHost, source: Message, limitAt: number, latestAt = Infinity) {
     this.#host = host
     this.source = source
-    this.limitAt = limitAt
+    this.#limitAt = limitAt
+    this.#latestAt = latestAt
+  }
+
+  /** Monotonic ms at which the run must be over. */
+  get limitAt(): number {
+    return this.#limitAt
+  }
+  /** It waits for a place to run: its time limit begins when it has one. Returns what to call then. */
+  holdLimit(): () => void {
+    const leftMs = this.remaining()
+    this.#limitAt = this.#latestAt
+    return () => (this.#limitAt = Math.min(systemClock.monotonic() + leftMs, this.#latestAt))
   }
 
   get id(): string {
@@ -141,10 +162,11 @@ export class RunContext implements Context {
     if (this.#aborted) return
     this.#aborted = reason
     this.#controller?.abort(reason)
+    this.onAbort?.(reason)
   }
 
   remaining(): number {
-    return Math.max(0, this.limitAt - systemClock.monotonic())
+    return Math.max(0, this.#limitAt - systemClock.monotonic())
   }
   now(): Date {
     return new Date(this.#host.clock.now())
@@ -167,7 +189,7 @@ export class RunContext implements Context {
     return sender.ask.bind(sender)
   }
 
-  #children(): Sender {
+  #children(): ChildSender {
     return (this.#sender ??= this.#host.senderFor(this.source))
   }
 }

@@ -4,6 +4,7 @@
  * Level `failures` (the default) leaves out what happens to every healthy message.
  */
 import type { Failure } from './errors.ts'
+import type { CrashReport } from './isolation/crash.ts'
 import type { DeadReason } from './outcome.ts'
 
 /** What every event of a message carries. */
@@ -37,6 +38,10 @@ export interface MessageEvents {
   leak: MessageEvent & { readonly failure: Failure }
   /** The handler did not end after its signal: the message is settled, the code still runs. */
   abandoned: MessageEvent & { readonly reason: string }
+  /** The thread or process that ran it died: it was given back, and is counted. `crashes`: how many it has behind it. */
+  crashed: MessageEvent & { readonly report: CrashReport; readonly crashes: number }
+  /** The handler did not end after its signal: its thread or process was ended. */
+  killed: MessageEvent & { readonly reason: string; readonly member: string }
   /** It could not be settled for now and was given back with a delay. */
   unsettled: MessageEvent & { readonly failure: Failure }
 }
@@ -54,6 +59,20 @@ export interface SystemEvents {
   stopped: SystemEvent
   disconnected: SystemEvent
   reconnected: SystemEvent
+  /** A thread or process of an isolated actor is ready. `tookMs`: since it was started. */
+  'member-started': SystemEvent & {
+    readonly actor: string
+    readonly member: string
+    readonly pid?: number
+    readonly tookMs: number
+  }
+  /** One has ended: it crashed, was ended for a message (`killed`), was replaced, was not needed, or the system stops. */
+  'member-ended': SystemEvent & {
+    readonly actor: string
+    readonly member: string
+    readonly why: MemberEnd
+    readonly report?: CrashReport
+  }
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
   /** The event loop stood still for so long: by a handler among those named. */
@@ -62,6 +81,9 @@ export interface SystemEvents {
     readonly running: readonly { readonly id: string; readonly message: string }[]
   }
 }
+
+/** Why a thread or process of an isolated actor ended. */
+export type MemberEnd = 'crashed' | 'killed' | 'recycled' | 'idle' | 'stopped'
 
 export type EventLevel = 'off' | 'failures' | 'all'
 

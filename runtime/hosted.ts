@@ -10,7 +10,7 @@ import type { Cancel } from './broker/cancels.ts'
 import type { Delivery } from './broker/delivery.ts'
 import type { Trouble } from './broker/pull.ts'
 import type { ServerClock } from './broker/serverClock.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
+import { serveActor, type LiveService, type ServiceCard } from './broker/service.ts'
 import type { Failure } from './errors.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
@@ -47,8 +47,8 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
-  /** Name of the system, told in the micro service's metadata. */
-  readonly system: string
+  /** What its micro service says of it. */
+  readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
   drop(): void
 }
@@ -81,10 +81,10 @@ export class HostedActor implements Child {
 
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
   async start(): Promise<void> {
-    const { broker, system } = this.#parts
+    const { broker, card } = this.#parts
     try {
       await Promise.all([this.worker.start(), this.timer.start()])
-      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), { system })
+      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
       await this.stop(0)
       throw error

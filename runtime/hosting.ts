@@ -20,6 +20,7 @@ import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -33,6 +34,7 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
   /** The time that handlers see. */
@@ -61,9 +63,10 @@ export class Hosting {
 
   /** An actor that is not started yet. */
   host(spec: ActorSpec): HostedActor {
-    const { link, system } = this.#parts
+    const { link, observing } = this.#parts
     const { worker, drop } = this.#worker(spec)
-    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), system, drop })
+    const card = observing.card(spec)
+    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop })
   }
 
   #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
@@ -88,6 +91,7 @@ export class Hosting {
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor: (message) => new Sender(senderHost, lineageOf(message)),
       invoke,
+      tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
@@ -149,4 +153,12 @@ export class Hosting {
 const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
 /** Events of messages that are worth a line in the log. */
-const WARNED: ReadonlySet<keyof MessageEvents> = new Set(['retry', 'dead', 'abandoned', 'unsettled', 'lease-lost'])
+const WARNED: ReadonlySet<keyof MessageEvents> = new Set([
+  'retry',
+  'dead',
+  'abandoned',
+  'unsettled',
+  'lease-lost',
+  'crashed',
+  'killed',
+])

@@ -26,7 +26,6 @@ export type { Sent } from './client/sent.ts'
 export type { SendOptions } from './client/options.ts'
 export type { DeadFilter, DeadLetter, DeadOptions } from './client/dead.ts'
 export type {
-  After,
   CatchUp,
   Definition as ScheduleDefinition,
   Overlap,
@@ -48,6 +47,7 @@ export type {
 export type { HistoryOptions } from './schedules/history.ts'
 export type { Schedule, ScheduledRun } from './schedules/view.ts'
 export type { CancelRequest } from './broker/cancels.ts'
+export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './view/mailboxes.ts'
 export type { Lane } from './broker/subjects.ts'
 export type { Middleware } from './flow/middleware.ts'
 export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents } from './events.ts'

@@ -2,6 +2,7 @@
  * How a run of a handler ended: a closed set (DESIGN section 1), and the values that a handler may return to choose one.
  */
 import type { Failure } from './errors.ts'
+import type { CrashReport, Crashes } from './isolation/crash.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 
 /** Why a message became a dead letter; stands in the header `Troupe-Reason`. */
@@ -30,7 +31,11 @@ export type Outcome =
       readonly reason: DeadReason
       readonly failure: Failure
       readonly stack?: string | undefined
+      /** Of a poison message: the crashes that were seen. */
+      readonly crashes?: readonly CrashReport[]
     }
+  /** The thread or process that ran it died; the message is to blame, as far as is known. */
+  | { readonly kind: 'crashed'; readonly crashes: Crashes }
   | { readonly kind: 'cancelled'; readonly reason: string }
   | { readonly kind: 'expired' }
   | { readonly kind: 'released' }

@@ -9,6 +9,7 @@ import { loadConfig, type Config } from '../config/index.ts'
  * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
 import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
+import { applicationOf, type Application } from './application.ts'
 import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
@@ -22,12 +23,14 @@ import type { ActorWorker } from './flow/worker.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
 import { createLogger, type Logger } from './log.ts'
+import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule, type Until } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
 import { handleSignals } from './signals.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { StatusAnswers } from './view/systems.ts'
 
 export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
   /** The actors to run. */
@@ -59,7 +62,9 @@ export async function startSystem(config: Config, root: string, options: RunOpti
   const specs = options.actors.map((actor) => specOf(actor))
   checkNames(specs)
   const link = await open(config, root)
-  const system = new System(link, specs, options)
+  const application = await applicationOf(root)
+  const version = config.version ?? application.version
+  const system = new System(link, specs, options, { ...application, version })
   try {
     await system.start()
   } catch (error) {
@@ -85,13 +90,16 @@ export class System {
   readonly #end: EndRule
   readonly #budget: Budget
   readonly #hosted = new Map<string, HostedActor>()
+  /** What this system counts and tells of itself. */
+  readonly observing: Observing
   readonly #cancelling: Cancelling
+  readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
-  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
+  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions, application: Application) {
     const { config, broker } = link
     this.name = config.system
     this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
@@ -103,11 +111,21 @@ export class System {
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
+    const hosted = (actor: string): HostedActor | undefined => this.#hosted.get(actor)
+    this.observing = new Observing({ link, system: this.name, application, specs, hosted })
+    this.#answers = new StatusAnswers({
+      system: this.name,
+      application,
+      observing: this.observing,
+      control: this.control,
+      workers: () => this.workers,
+      stopping: () => this.#stopping !== undefined,
+    })
     const cancelling = {
       broker,
       log: this.log,
       keepMs: config.retention.cancelsMs,
-      hosted: (actor: string) => this.#hosted.get(actor),
+      hosted,
     }
     this.#cancelling = new Cancelling(
       cancelling,
@@ -144,12 +162,14 @@ export class System {
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
+      () => this.#answers.stop(),
     )
     await this.#cancelling.start()
     const hosting = this.#hosting(keeper, pulse)
     for (const spec of this.#specs) this.#hosted.set(spec.name, hosting.host(spec))
     await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
     this.#watchConnection()
+    this.#answers.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
@@ -208,6 +228,7 @@ export class System {
       keeper,
       pulse,
       invoke: composeMiddleware(middleware, runInScope),
+      observing: this.observing,
       budget: this.#budget,
       clock,
       graceMs: this.#graceMs,

@@ -9,6 +9,7 @@ import { DeadLetters } from './client/dead.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
 import { Schedules } from './schedules/schedules.ts'
+import { Mailboxes } from './view/mailboxes.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
 export type ConnectOptions = ConfigInput & {
@@ -19,6 +20,8 @@ export type ConnectOptions = ConfigInput & {
 /** What a process has of NATS, with the embedded server where no other is configured. */
 export interface Link {
   readonly config: Config
+  /** Folder of the project. */
+  readonly root: string
   readonly broker: Broker
   readonly clock: ServerClock
   readonly senderHost: SenderHost
@@ -50,7 +53,7 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       await broker.close()
       await embedded?.release()
     }
-    return { config, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
+    return { config, root, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
   } catch (error) {
     await embedded?.release()
     throw error
@@ -70,6 +73,8 @@ export class Troupe {
   readonly dead: DeadLetters
   /** Recurring messages: put, list, pause, trigger, … */
   readonly schedules: Schedules
+  /** What waits in the mailboxes: peek, purge, move. */
+  readonly mailboxes: Mailboxes
   #closed: Promise<void> | undefined
 
   constructor(link: Link) {
@@ -85,6 +90,7 @@ export class Troupe {
     this.dead = new DeadLetters(link.broker)
     const { broker, clock, config } = link
     this.schedules = new Schedules({ broker, clock, lostAfterMs: config.timer.lostAfterMs })
+    this.mailboxes = new Mailboxes(link.broker)
   }
 
   /** The NATS connection, for what Troupe does not cover. */

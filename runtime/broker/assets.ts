@@ -65,6 +65,11 @@ export class Assets {
     this.settings = settings
   }
 
+  /** Names of the queues that an actor's messages are run from, highest lane first. */
+  lanesOf(spec: ActorSpec): Queue['lane'][] {
+    return this.#lanes(spec, '').map(({ lane }) => lane)
+  }
+
   leaseMs(spec: ActorSpec): number {
     return spec.leaseMs ?? this.settings.leaseMs
   }
@@ -214,6 +219,8 @@ export class Assets {
       allow_msg_schedules: true,
       // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
       allow_rollup_hdrs: true,
+      // For counts of what is parked (depth.ts).
+      allow_direct: true,
       // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
       metadata: { [SALT]: randomToken(12) },
     }

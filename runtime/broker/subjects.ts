@@ -147,6 +147,19 @@ export class Subjects {
   parkedLaterOfAny(actor: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.*.${encodeToken(id)}`
   }
+  /** The dead letters of one id, whatever its message. */
+  deadOfAnyMessage(actor: string, id: string): string {
+    return `${this.namespace}.dead.${actor}.*.${encodeToken(id)}`
+  }
+  /** Kept outcomes of one id, whoever sent it. */
+  resultOfAnySender(actor: string, id: string): string {
+    return `${this.namespace}.result.${actor}.*.${encodeToken(id)}`
+  }
+  /** Who a kept outcome is for. */
+  senderOfResult(subject: string): string | undefined {
+    const [, , sender] = this.#split(subject, 4)
+    return sender === undefined ? undefined : decodeToken(sender)
+  }
   parkedRetry(actor: string, sequence: number): string {
     return `${this.namespace}.timer.retry.${actor}.${sequence}`
   }
@@ -198,6 +211,19 @@ export class Subjects {
     return kind === 'after' && second !== undefined ? { kind, target: first, schedule: second } : undefined
   }
 
+  /** All of one kind in an actor's timer stream. */
+  timerOf(kind: 'at' | 'retry' | 'tick' | 'due', actor: string): string {
+    return `${this.namespace}.timer.${kind}.${actor}.>`
+  }
+  /** An actor's dead letters, without the tails of large ones. */
+  deadOf(actor: string): string {
+    return `${this.namespace}.dead.${actor}.*.*`
+  }
+  /** One message in all lanes of its mailbox. */
+  messageOfAnyLane(actor: string, message: string): string {
+    return `${this.namespace}.*.${actor}.${message}`
+  }
+
   mailboxStream(actor: string): string {
     return `${this.namespace}-mailbox-${actor}`
   }
@@ -222,6 +248,10 @@ export class Subjects {
   /** The KV bucket of an actor's schedules. */
   schedulesBucket(actor: string): string {
     return `${this.namespace}-schedules-${actor}`
+  }
+
+  get eventStream(): string {
+    return `${this.namespace}-events`
   }
   /** The NATS micro service of an actor. */
   service(actor: string): string {
@@ -263,6 +293,14 @@ export class Subjects {
     const [kind, actor, message, id] = this.#split(subject, 4)
     if (kind !== 'dead' || actor === undefined || message === undefined || id === undefined) return undefined
     return { actor, message: decodeToken(message), id: decodeToken(id) }
+  }
+
+  /** Whose event it is, `mailer.welcome` or `system <name>`, and which; undefined for any other subject. */
+  parseEvent(subject: string): { of: string; event: string } | undefined {
+    const [kind, actor, name, event] = this.#split(subject, 4)
+    if (kind !== 'event' || actor === undefined || name === undefined || event === undefined) return undefined
+    const token = decodeToken(name)
+    return { of: actor === 'system' ? `system ${token}` : `${actor}.${token}`, event }
   }
 
   /** A released message's kind: a delayed one, or a retry (or snooze) of the delivery with that sequence. */

@@ -20,6 +20,7 @@ import {
   type AbortedError,
   type Failure,
 } from '../errors.ts'
+import { lostOutcome } from '../isolation/crash.ts'
 import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
 import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
@@ -32,6 +33,8 @@ export type Invoke = (spec: MessageSpec, payload: unknown, ctx: RunContext) => u
 
 /** What execute needs to know from outside. */
 export interface ExecuteHost {
+  /** Crashes after which a message is poison. */
+  readonly crashes: number
   /** Epoch ms by the server's clock, as well as it is known. */
   serverNow(): number
   /** Why this message is cancelled, if it is. */
@@ -75,12 +78,12 @@ function handle(host: ExecuteHost, run: Run): void {
   try {
     value = invokeWithPayload(host, run, spec)
   } catch (thrown) {
-    return host.finish(run, failed(run, spec, thrown))
+    return host.finish(run, failed(host, run, spec, thrown))
   }
   if (!isPromise(value)) return host.finish(run, ended(run, spec, value))
   value.then(
     (result) => host.finish(run, ended(run, spec, result)),
-    (thrown: unknown) => host.finish(run, failed(run, spec, thrown)),
+    (thrown: unknown) => host.finish(run, failed(host, run, spec, thrown)),
   )
 }
 
@@ -140,12 +143,13 @@ function chosen(verdict: Verdict, run: Run, spec: MessageSpec): Outcome {
   }
 }
 
-/** A handler, a middleware or a schema threw. */
-function failed(run: Run, spec: MessageSpec, thrown: unknown): Outcome {
+/** A handler, a middleware or a schema threw, or what ran the handler is gone: whatever middleware makes of that. */
+function failed(host: ExecuteHost, run: Run, spec: MessageSpec, thrown: unknown): Outcome {
   if (thrown instanceof BadMessage) return buried('invalid', toFailure(thrown.problem))
   const error = toError(thrown)
-  const { aborted } = run.ctx
+  const { aborted, loss } = run.ctx
   if (aborted !== undefined) return abortedOutcome(aborted, error, run, spec.retry)
+  if (loss !== undefined) return lostOutcome(loss, run.crashes, host.crashes)
   return byRule(run.message, spec.retry, error)
 }
 

@@ -101,6 +101,10 @@ export class Fetch {
   get buffered(): number {
     return this.#buffered
   }
+  /** What is fetched and not begun. */
+  get held(): Delivery[] {
+    return this.#buffers.flatMap((buffer, lane) => buffer.slice(this.#heads[lane]))
+  }
   /** Messages asked for, on all lanes. */
   get asked(): number {
     return this.#pulls.reduce((sum, pull) => sum + pull.asked, 0)

@@ -20,8 +20,10 @@ import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import type { Failure } from '../errors.ts'
 import type { EventLevel, MessageEvents } from '../events.ts'
+import { NO_CRASHES } from '../isolation/crash.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
+import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
@@ -59,6 +61,8 @@ export interface WorkerHost {
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
   readonly invoke: Invoke
+  /** What became of this actor's messages, counted. */
+  readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
   readonly budget: { left: number }
   /** Told of every event of a message, whatever is published. */
@@ -87,14 +91,14 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   #whenIdle: (() => void) | undefined
   #isHurried = false
   readonly telling: Telling
-  /** Counters since the start. */
-  readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
+  readonly tally: ActorTally
 
   constructor(spec: ActorSpec, settings: WorkerSettings, leases: Leases, host: WorkerHost) {
     this.spec = spec
     this.settings = settings
     this.leases = leases
     this.invoke = host.invoke
+    this.tally = host.tally
     this.#host = host
     const { publisher, subjects } = host.broker
     const onEvent: WorkerHost['onEvent'] = (event, data) => host.onEvent(event, data)
@@ -141,6 +145,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
   }
+  get crashes(): number {
+    return this.spec.crashes
+  }
   get graceMs(): number {
     return this.settings.graceMs
   }
@@ -160,6 +167,17 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     return this.spec.messages.keys()
   }
 
+  /** Counters since the system started. */
+  get counts(): { started: number; done: number; retried: number; dead: number; released: number } {
+    const { tally } = this
+    return {
+      started: tally.sum((one) => one.started),
+      done: tally.sum(({ outcomes }) => outcomes.done),
+      retried: tally.sum(({ outcomes }) => outcomes.retry),
+      dead: tally.sum(({ outcomes }) => outcomes.dead),
+      released: tally.sum(({ outcomes }) => outcomes.released),
+    }
+  }
   /** Messages that run now. */
   get running(): readonly Run[] {
     return this.#running.all()
@@ -167,6 +185,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
+  }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
   }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
@@ -246,6 +271,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       get stopping() {
         return worker.stopping
       },
+      tally: this.tally,
       senderFor: (message) => this.senderFor(message),
       progress: (run, value) => this.progress(run, value),
     }
@@ -258,6 +284,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   /** The timer could not put a message into this mailbox and has buried it. */
   tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
+    this.tally.of(message.name).undelivered(failure)
     this.telling.tell('dead', message, { reason, failure })
   }
 
@@ -267,12 +294,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#running.delete(run.slot)
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
-    if (outcome.kind === 'done') {
-      this.counts.done++
-      if (this.telling.tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
-    } else {
-      this.#count(outcome)
-    }
+    this.tally.of(run.message.name).ended(outcome, ms)
+    if (outcome.kind === 'done' && this.telling.tellsAll)
+      this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)
     this.#fetch.freed(ms)
     if (this.#running.size === 0) this.#whenIdle?.()
@@ -290,12 +314,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   tell<K extends keyof MessageEvents>(event: K, run: Run, detail: Detail<K>): void {
     this.telling.tell(event, run.message, detail)
-  }
-
-  #count({ kind }: Outcome): void {
-    if (kind === 'retry') this.counts.retried++
-    else if (kind === 'dead') this.counts.dead++
-    else if (kind === 'released') this.counts.released++
   }
 
   #run(delivery: Delivery): void {
@@ -319,9 +337,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   #begin(delivery: Delivery, message: Message, startedAt: number): Run {
     const spec = this.spec.messages.get(message.name)
-    const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
+    const latestAt = message.deadline === undefined ? Infinity : startedAt + message.deadline - this.serverNow()
+    const limitAt = Math.min(
+      startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
+      Math.max(startedAt, latestAt),
+    )
     const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
-    const ctx = new RunContext(this, message, limitAt)
+    const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
       message,
@@ -330,19 +352,16 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       row,
       startedAt,
       slot: 0,
+      crashes: NO_CRASHES,
       marked: false,
       abortedAt: undefined,
       over: false,
     }
     run.slot = this.#running.add(run)
     this.#unsettled++
-    this.counts.started++
+    this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
-  }
-
-  #limitMs(limitMs: number, { deadline }: Message): number {
-    return deadline === undefined ? limitMs : Math.max(0, Math.min(limitMs, deadline - this.serverNow()))
   }
 
   #giveBack(delivery: Delivery): void {

@@ -18,20 +18,22 @@ import { JetStreamError } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Bucket } from '../broker/bucket.ts'
 import type { Status } from '../outcome.ts'
-import { isCause, type After, type Definition } from './definition.ts'
+import { isCause, type Definition } from './definition.ts'
+import type { AfterRule } from './rule.ts'
 import { ifCurrent } from './store.ts'
 
 /** A schedule of `target` runs after messages of the actor in whose bucket this stands. */
 export interface Link {
   readonly target: string
   readonly schedule: string
-  readonly after: Required<After>
+  readonly after: Required<AfterRule>
   /** The message that the schedule sends: the notice travels under its name. */
   readonly message: string
 }
 
 /** What a definition has to have linked. */
-export function linkOf({ after, send }: Definition): Omit<Link, 'target' | 'schedule'> | undefined {
+export function linkOf({ rule, send }: Definition): Omit<Link, 'target' | 'schedule'> | undefined {
+  const { after } = rule
   return after && { after, message: send.message }
 }
 
@@ -56,10 +58,10 @@ export async function removeLink(
   broker: Broker,
   target: string,
   schedule: string,
-  { after }: Definition,
+  { rule: { after } }: Definition,
   next?: Definition,
 ): Promise<void> {
-  if (after === undefined || after.actor === next?.after?.actor) return
+  if (after === undefined || after.actor === next?.rule.after?.actor) return
   const bucket = broker.schedules(after.actor)
   const key = linkKey(target, schedule)
   await repeated(bucket, key, async (revision, standing) =>

@@ -5,14 +5,15 @@
  * `readDefinition` takes back and leaves as it is: a record written by hand is refused by the same errors as a bad `put`.
  */
 import type { ActorSpec, BoundMessage, MessageRef } from '../actor.ts'
-import { checkName, type Lane } from '../broker/subjects.ts'
+import type { Lane } from '../broker/subjects.ts'
 import type { Status } from '../outcome.ts'
 import type { RetryOverride } from '../retryRule.ts'
 import { formatDuration, parseDuration, parseInstant, type Duration } from '../time/duration.ts'
+import { kindOf } from './kinds.ts'
 import { formatMoment } from './moments.ts'
 import { nextAfter } from './occurrences.ts'
 import { invalid, readBy, readObject, readWhole, readWord, refuse } from './refuse.ts'
-import { resolveRule, ruleKeys, type Moment, type ResolvedRule, type ScheduleRule } from './rule.ts'
+import { resolveRule, ruleKeys, type AfterRule, type Moment, type ResolvedRule, type ScheduleRule } from './rule.ts'
 import { readSend, readStoredSend, type StoredSend } from './send.ts'
 
 /** What becomes of an occurrence while the run before it is not finished. */
@@ -41,14 +42,6 @@ export interface CatchUp {
   readonly pace?: Duration
 }
 
-/** Run after a message ended, whoever sent it. */
-export interface After {
-  readonly actor: string
-  readonly message: string
-  /** How it ended. Default `done`. `any` is also cancelled and expired. */
-  readonly status?: 'done' | 'dead' | 'any'
-}
-
 /** Options of the messages that a schedule sends; the same as those of `send`. Durations count from the moment of sending. */
 export interface ScheduledSendOptions {
   readonly lane?: Lane
@@ -68,11 +61,6 @@ export interface ScheduleOptions {
   /** The payload, where `send` has none. */
   readonly payload?: unknown
   readonly options?: ScheduledSendOptions
-  /**
-   * Run after a message of this or another actor ended. Alone: each time. With a time rule: each planned time waits until such a
-   * message has ended since the last run.
-   */
-  readonly after?: After
   readonly overlap?: Overlap
   /** Default `latest`, however late. */
   readonly catchUp?: CatchUp | CatchUp['policy']
@@ -92,13 +80,15 @@ export interface ScheduleOptions {
   readonly note?: string
 }
 
-/** A schedule as it is put: a rule, or `after`, or both; and what it sends. */
-export type ScheduleInput = ScheduleOptions & (ScheduleRule | { readonly after: After })
+/**
+ * A schedule as it is put: its rule, and what it sends. With `after` alone it runs each time that such a message has ended; with a time
+ * rule too, each planned time waits until one has ended since the last run.
+ */
+export type ScheduleInput = ScheduleOptions & ScheduleRule
 
 /** The normal form: plain JSON. */
 export interface Definition {
-  readonly rule?: ResolvedRule
-  readonly after?: Required<After>
+  readonly rule: ResolvedRule
   readonly send: StoredSend
   readonly overlap: Overlap
   readonly catchUp: { readonly policy: CatchUp['policy']; readonly within?: string; readonly pace?: string }
@@ -123,7 +113,7 @@ const ID = /^[a-zA-Z0-9_-]{1,128}$/
 const OVERLAPS = ['allow', 'skip', 'bufferOne', 'bufferAll', 'cancelOther'] as const
 const POLICIES = ['skip', 'latest', 'all'] as const
 const OPTION_KEYS = [
-  'send', 'payload', 'options', 'after', 'overlap', 'catchUp', 'jitter', 'from', 'until', 'limit', 'pauseOnFailure', 'lostAfter', 'note',
+  'send', 'payload', 'options', 'overlap', 'catchUp', 'jitter', 'from', 'until', 'limit', 'pauseOnFailure', 'lostAfter', 'note',
 ] // prettier-ignore
 const STORED_KEYS = [
   'rule', ...OPTION_KEYS.filter((key) => key !== 'payload' && key !== 'options'),
@@ -141,13 +131,10 @@ export function checkScheduleId(id: unknown): string {
 export async function resolveSchedule(id: string, input: unknown, own?: ActorSpec): Promise<Resolved> {
   const name = `schedules.${checkScheduleId(id)}`
   const object = readObject(input, name, [...ruleKeys, ...OPTION_KEYS])
-  const hasRule = ruleKeys.some((key) => object[key] !== undefined)
-  if (!hasRule && object['after'] === undefined)
-    throw invalid(`expected ${name} to say when it is due: cron, every, … or after, got: none of them`, name)
   const ruleOnly = Object.fromEntries(ruleKeys.flatMap((key) => (key in object ? [[key, object[key]]] : [])))
-  const rule = hasRule ? resolveRule(ruleOnly, name) : undefined
+  const rule = resolveRule(ruleOnly, name)
   const { actor, send, spec } = await readSend(object, name, own)
-  const definition = normal({ ...object, ...(rule === undefined ? {} : { rule }), send }, name)
+  const definition = normal({ ...object, rule, send }, name)
   checkReach(definition, name)
   return { actor, definition, spec }
 }
@@ -155,16 +142,14 @@ export async function resolveSchedule(id: string, input: unknown, own?: ActorSpe
 /** Reads the normal form back, as strictly. Throws `ConfigError` `INVALID_SCHEDULE`. */
 export function readDefinition(value: unknown, name: string, ruleOf = resolveRule): Definition {
   const object = readObject(value, name, STORED_KEYS)
-  const rule = object['rule'] === undefined ? undefined : ruleOf(object['rule'], `${name}.rule`)
-  if (rule === undefined && object['after'] === undefined)
-    throw invalid(`expected ${name} to have a rule or "after", got: neither`, name)
+  const rule = ruleOf(object['rule'], `${name}.rule`)
   const send = readStoredSend(object['send'], `${name}.send`)
-  return normal({ ...object, ...(rule === undefined ? {} : { rule }), send }, name)
+  return normal({ ...object, rule, send }, name)
 }
 
 /** The checked parts in one order, without those that are at their default. */
 function normal(object: Readonly<Record<string, unknown>>, name: string): Definition {
-  const { rule, after, jitter, from, until, limit, pauseOnFailure, lostAfter, note } = object
+  const { rule, jitter, from, until, limit, pauseOnFailure, lostAfter, note } = object
   const jitterMs = jitter === undefined ? 0 : duration(jitter, `${name}.jitter`, 0)
   if (jitterMs > MAX_JITTER_MS) refuse(`${name}.jitter`, 'at most 1 day', jitter)
   const bounds = {
@@ -174,8 +159,7 @@ function normal(object: Readonly<Record<string, unknown>>, name: string): Defini
   if (bounds.from !== undefined && bounds.until !== undefined && Date.parse(bounds.from) >= Date.parse(bounds.until))
     throw invalid(`expected ${name}.from to be before ${name}.until, got: ${bounds.from} and ${bounds.until}`, name)
   return {
-    ...(rule === undefined ? {} : { rule: rule as ResolvedRule }),
-    ...(after === undefined ? {} : { after: readAfter(after, `${name}.after`) }),
+    rule: rule as ResolvedRule,
     send: object['send'] as StoredSend,
     overlap: readOverlap(object['overlap'] ?? 'skip', `${name}.overlap`),
     catchUp: readCatchUp(object['catchUp'] ?? 'latest', `${name}.catchUp`),
@@ -190,7 +174,7 @@ function normal(object: Readonly<Record<string, unknown>>, name: string): Defini
 
 /** Whether it can be due at all within its bounds. */
 function checkReach({ rule, from, until }: Definition, name: string): void {
-  if (rule === undefined) return
+  if (!hasTimes(rule)) return
   const first = nextAfter(rule, from === undefined ? -1 : Date.parse(from) - 1)
   if (first !== undefined && (until === undefined || first < Date.parse(until))) return
   const bounds = [from === undefined ? '' : ` from ${from}`, until === undefined ? '' : ` until ${until}`].join('')
@@ -215,19 +199,13 @@ function readCatchUp(value: unknown, name: string): Definition['catchUp'] {
   }
 }
 
-const STATUSES = ['done', 'dead', 'any'] as const
-
-function readAfter(value: unknown, name: string): Required<After> {
-  const object = readObject(value, name, ['actor', 'message', 'status'])
-  return {
-    actor: readBy((given) => checkName(given, 'actor'), object['actor'], `${name}.actor`),
-    message: readBy((given) => checkName(given, 'message'), object['message'], `${name}.message`),
-    status: readWord(object['status'] ?? 'done', `${name}.status`, STATUSES),
-  }
+/** Whether it plans times of its own, and is not only due after something else. */
+export function hasTimes(rule: ResolvedRule): boolean {
+  return kindOf(rule) !== undefined
 }
 
-/** Whether a message that ended so is a cause. */
-export function isCause(after: Required<After>, status: Status): boolean {
+/** Whether a message that ended so is a cause. `any` is also cancelled and expired. */
+export function isCause(after: Required<AfterRule>, status: Status): boolean {
   return after.status === 'any' || after.status === status
 }
 

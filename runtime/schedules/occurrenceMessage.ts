@@ -8,7 +8,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
-import { optionHeaders, type SendOptions } from '../client/options.ts'
+import { optionHeaders } from '../client/options.ts'
 import { formatMoment } from './moments.ts'
 import { bodyOf, type StoredSend } from './send.ts'
 
@@ -57,7 +57,7 @@ export function occurrenceMessage(
     [H.schedule, id],
     [H.proof, proofOf(salt, claim)],
     [H.due, String(Math.round(at))],
-    ...optionHeaders(options as SendOptions, () => now),
+    ...optionHeaders(options, () => now),
   ]
   return { payload: bodyOf(send), headers: encodeHeaders(headers) }
 }

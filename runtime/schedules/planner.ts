@@ -12,7 +12,7 @@
  *    nothing is an occurrence any more.)
  */
 import { formatDuration, parseDuration } from '../time/duration.ts'
-import { MAX_JITTER_MS, type Overlap } from './definition.ts'
+import { hasTimes, MAX_JITTER_MS, type Overlap } from './definition.ts'
 import { formatMoment } from './moments.ts'
 import { first, plannedAfter, plannedBefore, plannedIn, type Planned } from './planned.ts'
 import {
@@ -222,7 +222,7 @@ function takeDue(draft: Draft): void {
   if (oldest !== undefined && oldest.at <= now) {
     const newest = second !== undefined && second.at <= now ? newestDue(draft, second) : oldest
     if (isOver(draft)) draft.cursor = newest.planned
-    else if (record.definition.after !== undefined) awaitCause(draft, newest)
+    else if (record.definition.rule.after !== undefined) awaitCause(draft, newest)
     else if (record.definition.catchUp.policy === 'all') catchUpAll(draft, newest)
     else onlyNewest(draft, newest)
   }
@@ -306,7 +306,7 @@ function late(draft: Draft): string {
 
 /** With a rule and `after`: the newest planned time waits for its cause, those before it had none. */
 function awaitCause(draft: Draft, newest: Planned): void {
-  const { after } = draft.record.definition
+  const { after } = draft.record.definition.rule
   const reason = `no ${after?.actor}.${after?.message} had ended ${after?.status === 'any' ? '' : `as ${after?.status} `}before ${formatMoment(newest.planned)}`
   if (draft.due !== undefined) skip(draft, { planned: draft.due, by: 'rule' }, reason)
   missBefore(draft, newest.planned, reason)
@@ -335,8 +335,7 @@ function advance(draft: Draft, span: Span): Span | undefined {
 
 function nextOfSpan({ id, record }: Draft, { by, after, until }: Span): number | undefined {
   if (by === 'backfill') {
-    const { rule } = record.definition
-    return rule === undefined ? undefined : plannedIn({ since: 0, rule }, after, until)
+    return plannedIn({ since: 0, rule: record.definition.rule }, after, until)
   }
   const [next] = first(plannedAfter(id, record, after), 1)
   return next !== undefined && next.planned <= until ? next.planned : undefined
@@ -419,9 +418,9 @@ export function wantsEnds({ definition, state }: ScheduleRecord): boolean {
 /** A message ended that the schedule runs after. Undefined: that is known already, or none of its concern. */
 export function withCause(record: ScheduleRecord, cause: Cause, planned: number): ScheduleRecord | undefined {
   const { definition, state, paused } = record
-  if (definition.after === undefined || state.taken.includes(cause.place)) return undefined
+  if (definition.rule.after === undefined || state.taken.includes(cause.place)) return undefined
   const taken = [...state.taken, cause.place].slice(-MAX_TAKEN)
-  if (definition.rule !== undefined) return { ...record, state: { ...state, cause, taken } }
+  if (hasTimes(definition.rule)) return { ...record, state: { ...state, cause, taken } }
   if (paused !== undefined) return undefined
   const asked: Asked = { planned, by: 'after', key: cause.place, cause }
   return { ...record, state: { ...state, asked: [...state.asked, asked], taken } }

@@ -160,7 +160,7 @@ export function newRecord(definition: Definition, now: number, declared?: Declar
 /** The stretch that holds now. */
 export function present({ definition, since, paused }: ScheduleRecord): Stretch {
   const { rule, jitter, from, until } = definition
-  if (paused !== undefined || rule === undefined) return { since }
+  if (paused !== undefined) return { since }
   return {
     since,
     rule,

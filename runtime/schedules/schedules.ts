@@ -15,6 +15,7 @@ import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
 import { linkOf, putLink, removeLink } from './chains.ts'
 import {
   checkScheduleId,
+  hasTimes,
   readDefinition,
   readOverlap,
   resolveSchedule,
@@ -187,7 +188,7 @@ export class Schedules {
     const overlap = options.overlap === undefined ? {} : { overlap: readOverlap(options.overlap, 'backfill.overlap') }
     return this.#change(id, options, (record) => {
       const { rule } = record.definition
-      if (rule === undefined) throw invalid(`expected schedule ${id} to have a rule to backfill by`, 'backfill')
+      if (!hasTimes(rule)) throw invalid(`expected schedule ${id} to have times to backfill by`, 'backfill')
       if (plannedIn({ since: 0, rule }, from - 1, until - 1) === undefined)
         throw invalid('expected backfill to name a range in which something is planned, but nothing is', 'backfill')
       const span: Span = {

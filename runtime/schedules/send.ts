@@ -70,7 +70,7 @@ export function readStoredSend(value: unknown, name: string): StoredSend {
     actor: readBy((given) => checkName(given, 'actor'), object['actor'], `${name}.actor`),
     message: readBy((given) => checkName(given, 'message'), object['message'], `${name}.message`),
     ...(payload === undefined ? {} : { payload }),
-    ...(body === undefined ? {} : { body: body as string }),
+    ...(body === undefined ? {} : { body }),
     ...optional(stored),
   }
   // What no worker could decode would become a dead letter each time.

@@ -109,7 +109,7 @@ function viewOf({ id, actor }: StoredRecord, record: ScheduleRecord): Schedule {
     problem: undefined,
     generation: record.generation,
     definition,
-    words: wordsOf(definition),
+    words: inWords(definition.rule),
     paused: paused && { at: new Date(paused.at), note: paused.note, onFailure: paused.onFailure === true },
     next,
     last: last === undefined ? undefined : new Date(last),
@@ -128,7 +128,7 @@ function stateOf({ paused, definition, state }: ScheduleRecord, next: Date | und
   if (state.limited >= (definition.limit ?? Infinity)) return 'finished'
   const { spans, asked, waiting } = state
   const hasMore = next !== undefined || spans.length + asked.length + waiting.length > 0
-  return hasMore || definition.rule === undefined ? 'active' : 'finished'
+  return hasMore || definition.rule.after !== undefined ? 'active' : 'finished'
 }
 
 /** The next planned times, and when each is to be sent. None while it is paused or after its limit. */
@@ -137,13 +137,6 @@ export function upcoming(id: string, record: ScheduleRecord, count: number): { p
   const left = (definition.limit ?? Infinity) - state.limited
   const next = first(plannedAfter(id, record, state.cursor), Math.max(0, Math.min(count, left)))
   return next.map(({ planned, at }) => ({ planned: new Date(planned), at: new Date(at) }))
-}
-
-export function wordsOf({ rule, after }: Definition): string {
-  const cause =
-    after && `after ${after.actor}.${after.message} is ${after.status === 'any' ? 'done or dead' : after.status}`
-  const time = rule && inWords(rule)
-  return [time, cause].filter((part) => part !== undefined).join(', and ')
 }
 
 export function isSame(a: Definition, b: Definition): boolean {
