@@ -6,6 +6,7 @@ import { openBroker, type Broker } from './broker/broker.ts'
 import type { BrokerSettings } from './broker/broker.ts'
 import { ServerClock } from './broker/serverClock.ts'
 import { DeadLetters } from './client/dead.ts'
+import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
 import { Schedules } from './schedules/schedules.ts'
@@ -71,6 +72,13 @@ export class Troupe {
   readonly cancel: Sender['cancel']
   /** Dead letters: list, show, retry, purge. */
   readonly dead: DeadLetters
+  /**
+   * Workers take nothing more of an actor (or of one lane) until `resume`, or as long as `for` or `until` says. Throws `ActorError`
+   * (`UNKNOWN_ACTOR`, `NO_LANES`), `ConfigError` `INVALID_OPTION`, `BrokerError` `FORBIDDEN`.
+   */
+  readonly pause: Pausing['pause']
+  /** Ends a pause, also one that was made with `nats consumer pause`. Throws what `pause` throws. */
+  readonly resume: Pausing['resume']
   /** Recurring messages: put, list, pause, trigger, … */
   readonly schedules: Schedules
   /** What waits in the mailboxes: peek, purge, move. */
@@ -88,6 +96,9 @@ export class Troupe {
     this.broadcast = sender.broadcast.bind(sender)
     this.cancel = sender.cancel.bind(sender)
     this.dead = new DeadLetters(link.broker)
+    const pausing = new Pausing(link.broker)
+    this.pause = pausing.pause.bind(pausing)
+    this.resume = pausing.resume.bind(pausing)
     const { broker, clock, config } = link
     this.schedules = new Schedules({ broker, clock, lostAfterMs: config.timer.lostAfterMs })
     this.mailboxes = new Mailboxes(link.broker)

@@ -143,6 +143,11 @@ export class JetStreamApi {
   consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo & { ts: string }> {
     return this.call(`CONSUMER.INFO.${stream}.${consumer}`)
   }
+  /** Nothing is delivered until that moment (epoch ms), or again at once where there is none. */
+  async pauseConsumer(stream: string, consumer: string, until: number | undefined): Promise<void> {
+    const body = until === undefined ? {} : { pause_until: new Date(until).toISOString() }
+    await this.call(`CONSUMER.PAUSE.${stream}.${consumer}`, body)
+  }
   /** All consumers of a stream. */
   async consumers(stream: string): Promise<ConsumerInfo[]> {
     const found: ConsumerInfo[] = []

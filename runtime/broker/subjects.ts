@@ -23,7 +23,7 @@ export const MAX_ID_BYTES = 200
 const MAX_TOKEN = 3 * MAX_ID_BYTES
 
 /** Throws `ConfigError` `INVALID_NAME` unless `name` can be an actor's or a message's name. */
-export function checkName(name: unknown, what: 'actor' | 'message'): string {
+export function checkName(name: unknown, what: 'actor' | 'message' | 'supervisor'): string {
   if (typeof name !== 'string' || !NAME.test(name)) {
     const expected = `a letter followed by letters, digits, "_" or "-", at most 64 in all`
     throw new ConfigError('INVALID_NAME', `expected the ${what}'s name to be ${expected}, got: ${describe(name)}`)
@@ -229,6 +229,12 @@ export class Subjects {
   }
   timerStream(actor: string): string {
     return `${this.namespace}-timer-${actor}`
+  }
+  /** Whose stream it is: of an actor, or shared by all (`actor` is undefined); undefined for any other stream. */
+  parseStream(stream: string): { readonly actor: string | undefined } | undefined {
+    if (!stream.startsWith(`${this.namespace}-`)) return undefined
+    const [, kind, actor] = /^(mailbox|timer)-(.+)$/.exec(stream.slice(this.namespace.length + 1)) ?? []
+    return { actor: kind === undefined ? undefined : actor }
   }
   get deadStream(): string {
     return `${this.namespace}-dead`

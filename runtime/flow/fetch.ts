@@ -158,6 +158,11 @@ export class Fetch {
     this.refill()
   }
 
+  /** A pause ended: what waits is asked for at once. */
+  resumed(): void {
+    for (const pull of this.#pulls) pull.renew()
+  }
+
   /** Looks at what no arrival and no end of a run tells. Called a few times a second. */
   tick(): void {
     this.#giveBackStale()

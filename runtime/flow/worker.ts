@@ -244,6 +244,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#whenIdle?.()
   }
 
+  /** A lane's pause ended. */
+  resumed(): void {
+    this.#fetch.resumed()
+  }
+
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
   recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
     return this.#running.all().filter((run) => {
