@@ -39,6 +39,27 @@ export type { Sent } from './client/sent.ts'
 export type { SendOptions } from './client/options.ts'
 export type { DeadFilter, DeadLetter, DeadOptions } from './client/dead.ts'
 export type { PausedLane, PauseOptions } from './client/pausing.ts'
+export type {
+  CatchUp,
+  Definition as ScheduleDefinition,
+  Overlap,
+  ScheduledSendOptions,
+  ScheduleInput,
+  ScheduleOptions,
+} from './schedules/definition.ts'
+export type {
+  BackfillOptions,
+  ExportedSchedules,
+  PreviewTimesOptions,
+  PutOptions,
+  PutResult,
+  ScheduleDescription,
+  Schedules,
+  TriggerOptions,
+  WhichSchedule,
+} from './schedules/schedules.ts'
+export type { HistoryOptions } from './schedules/history.ts'
+export type { Schedule, ScheduledRun } from './schedules/view.ts'
 export type { CancelRequest } from './broker/cancels.ts'
 export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './view/mailboxes.ts'
 export type { Lane } from './broker/subjects.ts'
