@@ -60,6 +60,8 @@ export interface WorkerHost {
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
+  /** What handlers find in `ctx.resources`. */
+  resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
   /** What became of this actor's messages, counted. */
   readonly tally: ActorTally
@@ -132,6 +134,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   }
   get stopping(): boolean {
     return this.#stopping
+  }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources()
   }
   get acks(): Broker['acks'] {
     return this.#host.broker.acks
@@ -275,6 +280,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       connection: this.connection,
       get stopping() {
         return worker.stopping
+      },
+      get resources() {
+        return worker.resources
       },
       tally: this.tally,
       senderFor: (message) => this.senderFor(message),
