@@ -80,7 +80,7 @@ export function readMessage(delivery: Delivery, namespace: string): Message {
     keepMs: durationMs(get('Troupe-Keep') ?? ''),
     expires: whole(get, 'Troupe-Expires', 0),
     deadline: whole(get, 'Troupe-Deadline', 0),
-    due: whole(get, 'Troupe-Due', 0),
+    due: whole(get, 'Troupe-Due', 0, LATEST_DUE),
     sentAt: Number(/^\d{1,15}$/.exec(get('Troupe-Sent') ?? '')?.[0] ?? delivery.storedAt),
     root: get('Troupe-Root') ?? id,
     headers: delivery.headers,
@@ -120,10 +120,13 @@ function reader(headers: Headers): Get {
   return (name) => headers[name] ?? lower.get(name.toLowerCase())
 }
 
-function whole(get: Get, name: string, least: number): number | undefined {
+/** The end of the year 9999: the last moment that a schedule can name. */
+const LATEST_DUE = 253_402_300_799_999
+
+function whole(get: Get, name: string, least: number, most = 999_999_999_999_999): number | undefined {
   const value = get(name)
   if (value === undefined) return undefined
-  if (/^\d{1,15}$/.test(value) && Number(value) >= least) return Number(value)
+  if (/^\d{1,15}$/.test(value) && Number(value) >= least && Number(value) <= most) return Number(value)
   throw new InvalidMessage('INVALID_HEADER', `expected header ${name} to be a whole number from ${least}`)
 }
 
