@@ -186,6 +186,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get buffered(): number {
     return this.#fetch.buffered
   }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
+  }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
     return this.#fetch.asked
@@ -235,6 +242,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     // Kept: it may come before stop() has got as far as waiting.
     this.#isHurried = true
     this.#whenIdle?.()
+  }
+
+  /** A lane's pause ended. */
+  resumed(): void {
+    this.#fetch.resumed()
   }
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */

@@ -84,11 +84,9 @@ export type Meaning =
 
 /** Offsets are at most 14 hours from UTC, and so a day to either side of a wall time lies around its moment. */
 export function meaningOf(zone: Zone, wallMs: number): Meaning {
-  const before = zone.offsetAt(wallMs - DAY)
-  const after = zone.offsetAt(wallMs + DAY)
-  if (before === after) return { kind: 'once', at: wallMs - before }
-  const change = changeBetween(zone, wallMs - DAY, wallMs + DAY)
-  const [old, young] = [wallMs - before, wallMs - after]
+  const change = changeNear(zone, wallMs - DAY, wallMs + DAY)
+  if (change === undefined) return { kind: 'once', at: wallMs - zone.offsetAt(wallMs) }
+  const [old, young] = [wallMs - change.before, wallMs - change.after]
   const [isOld, isYoung] = [old < change.at, young >= change.at]
   if (isOld && isYoung) return { kind: 'twice', first: old, second: young, change }
   if (isOld || isYoung) return { kind: 'once', at: isOld ? old : young }
@@ -96,7 +94,7 @@ export function meaningOf(zone: Zone, wallMs: number): Meaning {
 }
 
 /** The change between two moments whose offsets differ, at most a few days apart; by bisection to the second, as clocks are set. */
-export function changeBetween(zone: Zone, from: number, until: number): Change {
+function changeBetween(zone: Zone, from: number, until: number): Change {
   const before = zone.offsetAt(from)
   let [low, high] = [Math.floor(from / SECOND), Math.ceil(until / SECOND)]
   while (high - low > 1) {
@@ -105,6 +103,18 @@ export function changeBetween(zone: Zone, from: number, until: number): Change {
     else high = middle
   }
   return { at: high * SECOND, before, after: zone.offsetAt(high * SECOND) }
+}
+
+/** The moments of a wall time: where it exists twice the first or `both`, where it doesn't the end of the gap. */
+export function momentsOf(zone: Zone, wallMs: number, both: boolean): number[] {
+  const meaning = meaningOf(zone, wallMs)
+  if (meaning.kind === 'twice') return both ? [meaning.first, meaning.second] : [meaning.first]
+  return [meaning.kind === 'once' ? meaning.at : meaning.change.at]
+}
+
+/** The change between two moments at most a few days apart; `undefined` where there is none. */
+export function changeNear(zone: Zone, from: number, until: number): Change | undefined {
+  return zone.offsetAt(from) === zone.offsetAt(until) ? undefined : changeBetween(zone, from, until)
 }
 
 /** What the wall clock shows at a moment. */
