@@ -80,7 +80,9 @@ interface PlaceCase {
 }
 
 describe('deliveries.json', () => {
-  it.each(vectors<PlaceCase>('deliveries.json'))('$name', ({ name: _, subject, consumer, ...place }) => {
+  it.each(vectors<PlaceCase>('deliveries.json'))('$name', (one) => {
+    const { subject, consumer } = one
+    const place = { stream: one.stream, count: one.count, sequence: one.sequence, storedAt: one.storedAt }
     const { stream, count, sequence, storedAt } = new Delivery({ subject: 'x', reply: subject } as never, 0)
     expect({ stream, count, sequence, storedAt }).toEqual(place)
     expect(placeOf(subject)).toEqual({ ...place, consumer })

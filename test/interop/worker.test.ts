@@ -19,7 +19,7 @@ interface Ran {
   readonly by: string
 }
 
-const foreign = actorRef<Record<string, MessageRef<unknown, unknown>>>('foreign')
+const foreign = actorRef('foreign')
 const refOf = (message: string): MessageRef<unknown, unknown> => {
   const ref = foreign[message]
   if (ref === undefined) throw new Error(`no message ${message}`)

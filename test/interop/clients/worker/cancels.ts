@@ -60,7 +60,7 @@ export async function followCancels(
     inactive_threshold: 300_000_000_000,
   }
   const info = await api(wire, `CONSUMER.CREATE.${stream}`, { stream_name: stream, config })
-  const pending = Number(info['num_pending']) + Number((info['delivered'] as { consumer_seq: number }).consumer_seq)
+  const pending = Number(info['num_pending']) + (info['delivered'] as { consumer_seq: number }).consumer_seq
   while (seen < pending) await new Promise<void>((resolve) => (whenSeen = resolve))
   return known
 }

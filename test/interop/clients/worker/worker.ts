@@ -19,7 +19,7 @@ import {
   type Failure,
   type Letter,
 } from './copies.ts'
-import { InvalidMessage, readMessage, unreadable, type Delivery, type Message } from './message.ts'
+import { readMessage, unreadable, type Delivery, type InvalidMessage, type Message } from './message.ts'
 import { pull } from './pull.ts'
 import { lookUp, unmark } from './redelivery.ts'
 import { DEFAULT_RULE, delayAfter, ruleFor, type Rule } from './retry.ts'
