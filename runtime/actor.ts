@@ -8,12 +8,13 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
+import { checkKeys, count, invalid, line, positive } from './checks.ts'
 import type { Context } from './context.ts'
-import { ActorError, ConfigError, describe, didYouMean } from './errors.ts'
+import { ActorError, ConfigError, describe } from './errors.ts'
 import { callerOf } from './isolation/callSite.ts'
 import { ISOLATION_KEYS, resolveIsolation, type Isolation, type IsolationOptions } from './isolation/options.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
-import { parseDuration, type Duration } from './time/duration.ts'
+import type { Duration } from './time/duration.ts'
 
 /** A message's options and handler. */
 export interface MessageOptions<Payload, Result> {
@@ -273,35 +274,4 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
 function isSchema(value: unknown): boolean {
   // arktype's schemas are functions.
   return ((typeof value === 'object' && value !== null) || typeof value === 'function') && '~standard' in value
-}
-
-function checkKeys(options: object, keys: readonly string[], name: string): void {
-  for (const key of Object.keys(options)) {
-    if (keys.includes(key)) continue
-    const text = `expected the options of ${name} to be among ${keys.join(', ')}, got: ${describe(key)}${didYouMean(key, keys)}`
-    throw new ConfigError('INVALID_OPTION', text, { data: { name, key } })
-  }
-}
-
-function count(value: number | undefined, name: string): number | undefined {
-  if (value === undefined || (Number.isInteger(value) && value >= 1)) return value
-  throw invalid(name, 'a whole number from 1', value)
-}
-
-function line(value: string | undefined, name: string): string | undefined {
-  if (value === undefined || typeof value === 'string') return value
-  throw invalid(name, 'text', value)
-}
-
-function positive(value: Duration | undefined, name: string): number | undefined {
-  if (value === undefined) return undefined
-  const ms = parseDuration(value, name)
-  if (ms < 1) throw invalid(name, 'a duration above 0', value)
-  return ms
-}
-
-function invalid(name: string, expected: string, got: unknown): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}`, {
-    data: { name },
-  })
 }

@@ -79,10 +79,11 @@ export class HostedActor implements Child {
     this.#ending.end({ kind: 'failed', error })
   }
 
-  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
-  async start(): Promise<void> {
+  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
+  async start(signal: AbortSignal): Promise<void> {
     const { broker, card } = this.#parts
     try {
+      await broker.connection.whenConnected(signal)
       await Promise.all([this.worker.start(), this.timer.start()])
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
@@ -91,8 +92,9 @@ export class HostedActor implements Child {
     }
   }
 
-  /** All at once: from this moment on nothing is taken any more, wherever it would come from. */
+  /** All at once: from this moment on nothing is taken any more, wherever it would come from. A later, shorter time is taken over. */
   stop(withinMs: number): Promise<void> {
+    if (this.#stopping !== undefined) setTimeout(() => this.hurry(), withinMs).unref()
     return (this.#stopping ??= this.#stop(withinMs))
   }
 

@@ -23,6 +23,7 @@ import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import type { Roster } from './roster.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -48,8 +49,7 @@ export interface HostingParts {
   /** Why a message that is about to run is cancelled, if it is. */
   cancelled(actor: string, message: Message): string | undefined
   timer(spec: ActorSpec, services: TimerServices): HostedTimer
-  /** The actor as it lives now. */
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
   /** Whether the whole system stops: then nothing is mended any more. */
   stopping(): boolean
 }
@@ -61,12 +61,18 @@ export class Hosting {
     this.#parts = parts
   }
 
-  /** An actor that is not started yet. */
+  /** A new life of an actor, not started yet. */
   host(spec: ActorSpec): HostedActor {
-    const { link, observing } = this.#parts
+    const { link, observing, roster } = this.#parts
     const { worker, drop } = this.#worker(spec)
     const card = observing.card(spec)
-    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop })
+    const left = (): void => {
+      drop()
+      roster.leave(life)
+    }
+    const life = new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop: left })
+    roster.enter(life)
+    return life
   }
 
   #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
@@ -114,7 +120,7 @@ export class Hosting {
   #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
     const { broker } = this.#parts.link
     const told = (reason: DeadReason): void => {
-      this.#parts.hosted(message.actor)?.worker.tellUndelivered(message, reason, failure)
+      this.#parts.roster.of(message.actor)?.worker.tellUndelivered(message, reason, failure)
       then()
     }
     buryUndelivered(broker, delivery, message, failure, this.#parts.system).then(told, (error: unknown) => {

@@ -9,6 +9,7 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
 
@@ -91,6 +92,8 @@ export class Troupe {
   readonly pause: Pausing['pause']
   /** Ends a pause, also one that was made with `nats consumer pause`. Throws what `pause` throws. */
   readonly resume: Pausing['resume']
+  /** Recurring messages: put, list, pause, trigger, … */
+  readonly schedules: Schedules
   /** What waits in the mailboxes: peek, purge, move. */
   readonly mailboxes: Mailboxes
   #closed: Promise<void> | undefined
@@ -109,6 +112,8 @@ export class Troupe {
     const pausing = new Pausing(link.broker)
     this.pause = pausing.pause.bind(pausing)
     this.resume = pausing.resume.bind(pausing)
+    const { broker, clock, config } = link
+    this.schedules = new Schedules({ broker, clock, lostAfterMs: config.timer.lostAfterMs })
     this.mailboxes = new Mailboxes(link.broker)
   }
 
@@ -164,5 +169,6 @@ function brokerSettings(config: Config, servers: readonly string[]): BrokerSetti
     maxBytes: mailbox.maxBytes,
     keepDeadMs: retention.deadMs,
     keepCancelsMs: retention.cancelsMs,
+    keepLedgerMs: retention.ledgerMs,
   }
 }
