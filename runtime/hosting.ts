@@ -103,6 +103,7 @@ export class Hosting {
       clock: parts.clock,
       log,
       events: config.events,
+      secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,

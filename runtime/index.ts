@@ -68,7 +68,8 @@ export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './
 export type { Lane } from './broker/subjects.ts'
 export type { Middleware } from './flow/middleware.ts'
 export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents } from './events.ts'
-export type { Logger } from './log.ts'
+export { createLogger, pinoLogger } from './log.ts'
+export type { LogFields, Logger, LogLevel, LogOptions } from './log.ts'
 export { defineConfig } from '../config/index.ts'
 export type { Config, ConfigInput } from '../config/index.ts'
 export {

@@ -120,7 +120,8 @@ export class System {
   constructor(link: Link, tree: SupervisorSpec, options: HostOptions, application: Application) {
     const { config, broker } = link
     this.name = config.system
-    this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+    this.log =
+      options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat, secrets: link.secrets })
     this.troupe = new Troupe({ ...link, close: () => this.stop() })
     this.control = new Control(broker, this.name)
     this.#link = link
