@@ -16,6 +16,7 @@ import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
 import type { MemberInfo } from './isolation/pool.ts'
 import type { Message } from './message.ts'
+import type { Place } from './place.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
@@ -46,13 +47,9 @@ export interface TimerServices {
 /** The threads or processes of an isolated actor, as its host sees them. */
 export interface HostedPool {
   readonly members: readonly MemberInfo[]
-  /** Resolves when the first can run something. */
-  start(): Promise<void>
   /** Handlers may ask whether the system stops. */
   tellStopping(): void
   clockMoved(): void
-  /** Ends them all; nothing of the mailbox's runs any more. */
-  stop(): Promise<void>
 }
 
 export interface HostedParts {
@@ -60,6 +57,8 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
+  /** What is open while its handlers run: in this process, or in each of its threads or processes. */
+  readonly place: Pick<Place, 'open' | 'close'>
   /** Of an isolated actor: its threads or processes. */
   readonly pool: HostedPool | undefined
   /** What its micro service says of it. */
@@ -99,11 +98,12 @@ export class HostedActor implements Child {
     this.#ending.end({ kind: 'failed', error })
   }
 
-  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
-  async start(): Promise<void> {
-    const { broker, card, pool } = this.#parts
+  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { broker, card, place } = this.#parts
     try {
-      await pool?.start()
+      await place.open(signal)
+      await broker.connection.whenConnected(signal)
       await Promise.all([this.worker.start(), this.timer.start()])
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
@@ -112,8 +112,9 @@ export class HostedActor implements Child {
     }
   }
 
-  /** All at once: from this moment on nothing is taken any more, wherever it would come from. */
+  /** All at once: from this moment on nothing is taken any more, wherever it would come from. A later, shorter time is taken over. */
   stop(withinMs: number): Promise<void> {
+    if (this.#stopping !== undefined) setTimeout(() => this.hurry(), withinMs).unref()
     return (this.#stopping ??= this.#stop(withinMs))
   }
 
@@ -130,10 +131,9 @@ export class HostedActor implements Child {
   }
 
   async #stop(withinMs: number): Promise<void> {
-    const { pool } = this.#parts
-    pool?.tellStopping()
+    this.#parts.pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
-    await pool?.stop()
+    await this.#parts.place.close()
     this.#parts.drop()
   }
 }

@@ -24,6 +24,8 @@ import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import { Place } from './place.ts'
+import type { Roster } from './roster.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -35,6 +37,8 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** Values that stand for resources of these names. */
+  readonly resources: Readonly<Record<string, unknown>>
   readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
@@ -49,8 +53,7 @@ export interface HostingParts {
   /** Why a message that is about to run is cancelled, if it is. */
   cancelled(actor: string, message: Message): string | undefined
   timer(spec: ActorSpec, services: TimerServices): HostedTimer
-  /** The actor as it lives now. */
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
   /** Whether the whole system stops: then nothing is mended any more. */
   stopping(): boolean
 }
@@ -62,19 +65,32 @@ export class Hosting {
     this.#parts = parts
   }
 
-  /** An actor that is not started yet. */
+  /** A new life of an actor, not started yet. */
   host(spec: ActorSpec): HostedActor {
-    const { link, observing } = this.#parts
-    const { worker, drop, isolated } = this.#worker(spec)
+    const { link, observing, roster } = this.#parts
+    const { worker, drop, place, isolated } = this.#worker(spec)
     const card = observing.card(spec)
-    const timer = this.#timer(spec)
-    const hosted = new HostedActor({ spec, broker: link.broker, worker, timer, pool: isolated?.pool, card, drop })
+    const left = (): void => {
+      drop()
+      roster.leave(life)
+    }
+    const life = new HostedActor({
+      spec,
+      broker: link.broker,
+      worker,
+      timer: this.#timer(spec),
+      place,
+      pool: isolated?.pool,
+      card,
+      drop: left,
+    })
     const onCapacity = (): void => worker.capacityChanged()
-    isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => hosted.fail(error) })
-    return hosted
+    isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => life.fail(error) })
+    roster.enter(life)
+    return life
   }
 
-  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void; isolated: IsolatedActor | undefined } {
+  #worker(spec: ActorSpec): Parts {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const { isolation } = spec
@@ -98,27 +114,31 @@ export class Hosting {
         clock: parts.clock,
         log,
         nats: broker.connection.settings,
+        given: parts.resources,
         senderFor,
         tellSystem: (event, data) => parts.tell(event, data),
       })
+    const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
     const worker = new ActorWorker(isolated?.spec ?? spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
       events: config.events,
+      secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor,
       pool: isolated?.pool,
+      resources: () => place.resources,
       invoke,
       tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop, isolated }
+    return { worker, drop, place: isolated?.pool ?? place, isolated }
   }
 
   #timer(spec: ActorSpec): HostedTimer {
@@ -135,7 +155,7 @@ export class Hosting {
   #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
     const { broker } = this.#parts.link
     const told = (reason: DeadReason): void => {
-      this.#parts.hosted(message.actor)?.worker.tellUndelivered(message, reason, failure)
+      this.#parts.roster.of(message.actor)?.worker.tellUndelivered(message, reason, failure)
       then()
     }
     buryUndelivered(broker, delivery, message, failure, this.#parts.system).then(told, (error: unknown) => {
@@ -169,6 +189,14 @@ export class Hosting {
         log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
       )
   }
+}
+
+/** What one life of an actor is made of, besides its timer. */
+interface Parts {
+  readonly worker: ActorWorker
+  readonly drop: () => void
+  readonly place: Pick<Place, 'open' | 'close'>
+  readonly isolated: IsolatedActor | undefined
 }
 
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */

@@ -112,6 +112,11 @@ export class JetStreamApi {
     return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
   }
 
+  /** Where a key's subject is published: in another JetStream domain, below its API (ADR-8). */
+  keySubject(subject: string): string {
+    return this.#prefix === '$JS.API' ? subject : `${this.#prefix}.${subject}`
+  }
+
   /** Where messages of a stream are read one after the other, by a body that says which. */
   directStream(stream: string): string {
     return `${this.#prefix}.DIRECT.GET.${stream}`

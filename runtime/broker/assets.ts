@@ -10,6 +10,7 @@ import { BrokerError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
+import { bucketStream } from './bucket.ts'
 import { differencesOf, differs, isCosmetic, isSafe, SALT, updated, type Consumer, type Stream } from './differences.ts'
 import type { Lane, Subjects } from './subjects.ts'
 
@@ -25,6 +26,7 @@ export interface AssetSettings {
   readonly maxBytes?: number | undefined
   readonly keepDeadMs: number
   readonly keepCancelsMs: number
+  readonly keepLedgerMs: number
 }
 
 /** Streams and consumers as they should be. */
@@ -148,6 +150,11 @@ export class Assets {
     return config.metadata?.[SALT] ?? ''
   }
 
+  /** The bucket of an actor's schedules, made with the first of them. */
+  schedules(actor: string): Promise<void> {
+    return this.#once(`schedules ${actor}`, () => this.#ensureStream(this.#scheduleBucket(actor)))
+  }
+
   /** The streams that all actors share. */
   shared(): Promise<void> {
     return this.#once('shared', async () => {
@@ -239,8 +246,23 @@ export class Assets {
     }
   }
 
+  /** As `nats kv add` would make it (ADR-8), so that `nats kv` can read and edit it. */
+  #scheduleBucket(actor: string): Stream {
+    const bucket = this.#subjects.schedulesBucket(actor)
+    return {
+      ...this.#stream(bucketStream(bucket), [`$KV.${bucket}.>`]),
+      ...about('schedules', actor, `the schedules of actor ${actor}`),
+      retention: 'limits',
+      discard: 'new',
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+    }
+  }
+
   #sharedStreams(): Stream[] {
-    const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
+    const { deadStream, resultStream, cancelStream, markStream, ledgerStream } = this.#subjects
     const limits = (name: string, kind: string, description: string): Stream => ({
       ...this.#stream(name, [this.#subjects.wildcard(kind)]),
       ...about(kind, undefined, description),
@@ -256,6 +278,7 @@ export class Assets {
         max_msgs_per_subject: 1,
         max_age: nanos(MARKS_AGE_MS),
       },
+      { ...limits(ledgerStream, 'ledger', 'the accounts of schedules'), max_age: nanos(this.settings.keepLedgerMs) },
     ]
   }
 

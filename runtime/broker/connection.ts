@@ -167,6 +167,24 @@ export class Connection {
     return this.#nc.flush()
   }
 
+  /** Resolves at once while it is connected, else after the next reconnect. Rejects with the signal's reason. */
+  async whenConnected(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#connected) return
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        unlisten()
+        reject(toError(signal.reason))
+      }
+      const unlisten = this.onConnected(() => {
+        signal.removeEventListener('abort', abort)
+        unlisten()
+        resolve()
+      })
+      signal.addEventListener('abort', abort, { once: true })
+    })
+  }
+
   /** Called after each reconnect; returns what takes the listener away. */
   onConnected(listener: () => void): () => void {
     return listen(this.#connectedListeners, listener)

@@ -12,12 +12,13 @@ import type { Sender } from '../client/sender.ts'
 import type { SentMessage } from '../client/sent.ts'
 import type { Target } from '../client/store.ts'
 import type { Context, RunContext } from '../context.ts'
-import { toFailure, type AbortedError } from '../errors.ts'
+import { ConfigError, toFailure, type AbortedError } from '../errors.ts'
 import type { SystemEvent, SystemEvents } from '../events.ts'
 import type { Telling } from '../flow/telling.ts'
 import type { Logger } from '../log.ts'
 import type { Message } from '../message.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
+import { isPlain } from './carry.ts'
 import { fromErrorData, toErrorData } from './errorData.ts'
 import type { Member } from './member.ts'
 import type { Isolation } from './options.ts'
@@ -33,6 +34,8 @@ export interface IsolatedParts {
   readonly clock: Clock
   readonly log: Logger
   readonly nats: NatsSettings
+  /** Values that stand for resources of these names. */
+  readonly given: Readonly<Record<string, unknown>>
   senderFor(message: Message): Sender
   tellSystem<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
 }
@@ -60,7 +63,7 @@ export class IsolatedActor {
 
   constructor(spec: ActorSpec, isolation: Isolation, parts: IsolatedParts) {
     this.#parts = parts
-    this.pool = this.#pool(spec.name, isolation)
+    this.pool = this.#pool(spec, isolation)
     const messages = Array.from(spec.messages, ([name, message]) => {
       const handle = (payload: unknown, ctx: Context): unknown => this.pool.run(name, payload, ctx as RunContext)
       return [name, { ...message, handle }] as const
@@ -73,11 +76,14 @@ export class IsolatedActor {
     this.#host = host
   }
 
-  #pool(actor: string, isolation: Isolation): Pool {
+  #pool(spec: ActorSpec, isolation: Isolation): Pool {
+    const actor = spec.name
     const { worker, concurrency, log, clock, nats } = this.#parts
     const { module, kind, connection, memoryLimitBytes, recycle } = isolation
     const tellsMemory = kind === 'thread' && (memoryLimitBytes ?? recycle?.aboveBytes) !== undefined
-    const start = { actor, module, worker, tellsMemory, nats: connection ? nats : undefined }
+    const given = carriedResources(spec, this.#parts.given)
+    const { startWithinMs } = spec
+    const start = { actor, module, worker, tellsMemory, startWithinMs, given, nats: connection ? nats : undefined }
     return new Pool(
       { actor, isolation, worker, concurrency, start },
       {
@@ -142,6 +148,15 @@ export class IsolatedActor {
   }
 }
 
+/** Of the values that stand for resources, those that this actor names. Throws `ConfigError` `NOT_CARRIED`. */
+function carriedResources({ name, resources }: ActorSpec, given: IsolatedParts['given']): Record<string, unknown> {
+  const own = Object.entries(given).filter(([key]) => resources.has(key))
+  const stuck = own.find(([, value]) => !isPlain(value))
+  if (stuck === undefined) return Object.fromEntries(own)
+  const text = `expected resource ${stuck[0]} to be data that can be given to the threads or processes of actor ${name}, but it is code, or an instance of a class. Let the actor open it there.`
+  throw new ConfigError('NOT_CARRIED', text, { data: { actor: name, resource: stuck[0] } })
+}
+
 function reasonOf({ aborted }: RunContext): string {
   return aborted?.message ?? 'it was told to end'
 }
@@ -168,7 +183,7 @@ function targetOf({ actor, message, spec }: TargetData): never {
   const target: Target = {
     actor,
     message,
-    spec: spec === undefined ? undefined : { ...spec, isolation: undefined, messages: new Map() },
+    spec: spec === undefined ? undefined : ({ messages: new Map(), resources: new Map(), ...spec } as ActorSpec),
   }
   return target as never
 }

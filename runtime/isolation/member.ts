@@ -10,6 +10,7 @@ import { ActorError, toError, type AbortedError } from '../errors.ts'
 import { retry, snooze, dead, type Verdict } from '../outcome.ts'
 import { decideRetry } from '../retryRule.ts'
 import { systemClock } from '../time/clock.ts'
+import { formatDuration } from '../time/duration.ts'
 import { boundReport, describeCrash, isBlamed, type Blame, type CrashCause, type CrashReport } from './crash.ts'
 import { fromErrorData } from './errorData.ts'
 import type { Isolation } from './options.ts'
@@ -46,6 +47,8 @@ export type MemberState = 'starting' | 'ready' | 'retiring' | 'ending' | 'gone'
 
 /** A thread that is stuck in native code can't be ended: after this it is taken as gone. */
 export const STUCK_MS = 2_000
+/** Longest time in which it closes its resources and ends when it is told to. */
+const CLOSE_MS = 5_000
 const KINDS = { thread: startThread, process: startProcess } as const
 
 export class Member {
@@ -80,7 +83,7 @@ export class Member {
       onExit: (exit) => this.#gone(exit),
     }
     this.#port = KINDS[isolation.kind](options, listener)
-    this.#startTimer = setTimeout(() => this.#notInTime(), isolation.startWithinMs)
+    this.#startTimer = setTimeout(() => this.#notInTime(), start.startWithinMs)
   }
 
   get state(): MemberState {
@@ -160,7 +163,7 @@ export class Member {
     this.#state = 'ending'
     this.#wasEnded = true
     this.#port.send({ kind: 'end' })
-    this.#stuck = setTimeout(() => this.#kill(), STUCK_MS)
+    this.#stuck = setTimeout(() => this.#kill(), CLOSE_MS)
   }
 
   #kill(): void {
@@ -242,7 +245,7 @@ export class Member {
 
   #notInTime(): void {
     const { isolation, start } = this.#settings
-    const text = `expected the ${isolation.kind} of actor ${start.actor} to be ready within ${isolation.startWithinMs} ms, but it is not (isolate.startWithin)`
+    const text = `expected the ${isolation.kind} of actor ${start.actor} to be ready within ${formatDuration(start.startWithinMs)} (startWithin), but it is not`
     this.#startError = new ActorError('START_FAILED', text)
     this.#kill()
   }

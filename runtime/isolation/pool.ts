@@ -115,9 +115,11 @@ export class Pool implements MemberHost {
     this.#spares = settings.isolation.spares ?? 0
   }
 
-  /** Resolves when the first member is ready; rejects with its report where it can't be. */
-  start(): Promise<void> {
+  /** Resolves when the first member is ready; rejects with its report where it can't be, and with the signal's reason. */
+  open(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      signal.throwIfAborted()
+      signal.addEventListener('abort', () => reject(toError(signal.reason)), { once: true })
       this.#started = { resolve, reject }
       // One first: what can't start is not started several times.
       this.#startMember()
@@ -174,7 +176,7 @@ export class Pool implements MemberHost {
   }
 
   /** Ends all members; what still runs in them is killed. */
-  async stop(): Promise<void> {
+  async close(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#pause)
     clearInterval(this.#look)

@@ -29,6 +29,10 @@ export interface MemberStart {
   readonly skewMs: number
   /** Whether to say after each run how much memory is held. */
   readonly tellsMemory: boolean
+  /** Longest time until its resources are open: ms. */
+  readonly startWithinMs: number
+  /** Values that stand for resources of these names. */
+  readonly given: Readonly<Record<string, unknown>>
   /** For a connection of its own, where the actor asks for one. */
   readonly nats: NatsSettings | undefined
 }
@@ -71,7 +75,7 @@ export type FromMember =
     }
   | { readonly kind: 'progress'; readonly run: number; readonly value: unknown }
   | ({ readonly kind: 'call'; readonly call: number; readonly message: MessageData } & Call)
-  | { readonly kind: 'log'; readonly record: Omit<LogRecord, 'timeMs'> }
+  | { readonly kind: 'log'; readonly record: LogRecord }
   | { readonly kind: 'leak'; readonly about: About | undefined; readonly error: ErrorData }
   /** An exception that nobody caught: it ends. The run whose code threw it; `ended`: one that is over; undefined: nobody knows. */
   | { readonly kind: 'uncaught'; readonly run: number | 'ended' | undefined; readonly error: ErrorData }
@@ -102,7 +106,7 @@ export type Call =
 export interface TargetData {
   readonly actor: string
   readonly message: string
-  readonly spec: Omit<ActorSpec, 'messages' | 'isolation'> | undefined
+  readonly spec: Partial<ActorSpec> | undefined
 }
 
 export function messageData(message: Message): MessageData {

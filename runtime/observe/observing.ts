@@ -10,8 +10,8 @@ import { followAdvisories, type Advisory } from '../broker/advisories.ts'
 import { readLanes } from '../broker/depth.ts'
 import type { ServiceCard } from '../broker/service.ts'
 import type { SystemEvent, SystemEvents } from '../events.ts'
-import type { HostedActor } from '../hosted.ts'
 import type { Logger } from '../log.ts'
+import type { Roster } from '../roster.ts'
 import type { Link } from '../troupe.ts'
 import { serviceCard } from './card.ts'
 import { Depths } from './depths.ts'
@@ -25,8 +25,7 @@ export interface ObservingParts {
   readonly specs: readonly ActorSpec[]
   readonly log: Logger
   tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
-  /** The actor as it lives now. */
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
 }
 
 export class Observing {
@@ -48,7 +47,7 @@ export class Observing {
         parts.tell('paused', { actor, lane, ...(until === undefined ? {} : { until: until.toISOString() }) })
       },
       resumed: (actor, lane) => {
-        parts.hosted(actor)?.worker.resumed()
+        parts.roster.of(actor)?.worker.resumed()
         parts.log.info('resumed', { actor, lane })
         parts.tell('resumed', { actor, lane })
       },
@@ -79,7 +78,7 @@ export class Observing {
 
   /** Messages of one name that run in this system now. */
   running(actor: string, message: string): number {
-    const runs = this.#parts.hosted(actor)?.worker.running ?? []
+    const runs = this.#parts.roster.living(actor).flatMap(({ worker }) => worker.running)
     return runs.filter((run) => run.message.name === message).length
   }
 

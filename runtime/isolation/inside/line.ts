@@ -6,9 +6,9 @@ import type { FromMember, MemberStart, ToMember } from '../protocol.ts'
 export interface Line {
   readonly start: MemberStart
   /** Throws where structured clone can't carry it. */
-  send(message: FromMember): void
+  readonly send: (message: FromMember) => void
   /** Sends a last word and ends. */
-  leave(code: number, last?: FromMember): void
+  readonly leave: (code: number, last?: FromMember) => void
 }
 
 /** Opens it and waits for what to start with. */

@@ -12,27 +12,38 @@ import { importFile } from '../../../config/index.ts'
 import { isActor, specOf, type ActorSpec } from '../../actor.ts'
 import { Connection } from '../../broker/connection.ts'
 import { ActorError, toError } from '../../errors.ts'
+import { createRelay } from '../../log.ts'
+import { Place } from '../../place.ts'
 import { toErrorData } from '../errorData.ts'
-import type { MemberStart, ToMember } from '../protocol.ts'
+import type { FromMember, MemberStart, ToMember } from '../protocol.ts'
 import { forbidSystems } from './forbidden.ts'
 import { openLine, type Line } from './line.ts'
 import { Runner } from './runner.ts'
 
 let runner: Runner | undefined
 let connection: Connection | undefined
+let place: Place | undefined
 
 forbidSystems()
 const line = await openLine(hear)
 process.on('uncaughtException', (error) => line.leave(1, lastWord(error)))
 process.on('unhandledRejection', (reason) => runner?.leaked(reason))
 try {
-  const spec = await findActor(line.start)
-  const { nats } = line.start
-  connection = nats === undefined ? undefined : await Connection.open(nats)
-  runner = new Runner(line, spec, line.start.tellsMemory ? heldBytes : undefined, connection?.raw)
+  await open(line)
   line.send({ kind: 'ready' })
 } catch (error) {
   line.leave(1, { kind: 'unready', error: toErrorData(error) })
+}
+
+async function open({ start, send }: Pick<Line, 'start' | 'send'>): Promise<void> {
+  const { nats, worker, given, tellsMemory } = start
+  const spec = await findActor(start)
+  connection = nats === undefined ? undefined : await Connection.open(nats)
+  const log = createRelay((record) => send({ kind: 'log', record }))
+  place = new Place(spec, { worker, log, given })
+  await place.open(new AbortController().signal)
+  const surroundings = { log, place, connection: connection?.raw, heldBytes: tellsMemory ? heldBytes : undefined }
+  runner = new Runner(line, spec, surroundings)
 }
 
 function hear(message: ToMember): void {
@@ -40,11 +51,13 @@ function hear(message: ToMember): void {
   else runner?.hear(message)
 }
 
-function lastWord(error: unknown): Parameters<Line['leave']>[1] {
+function lastWord(error: unknown): FromMember {
   return runner === undefined ? { kind: 'unready', error: toErrorData(error) } : runner.lastWord(error)
 }
 
+/** Nothing runs any more: what is open is closed first. */
 async function end(): Promise<void> {
+  await place?.close()
   await connection?.close().catch(() => {})
   line.leave(0)
 }

@@ -11,9 +11,10 @@ import { parseContentType } from '../../codec/codec.ts'
 import { RunContext, type ContextHost } from '../../context.ts'
 import { AbortedError, ActorError, ConfigError, toError } from '../../errors.ts'
 import { runInScope, runOfScope } from '../../flow/scope.ts'
-import { createRelay, type Logger } from '../../log.ts'
+import type { Logger } from '../../log.ts'
 import type { Message } from '../../message.ts'
 import { isVerdict, type Verdict } from '../../outcome.ts'
+import type { Place } from '../../place.ts'
 import { isRetriedSafely } from '../../retryRule.ts'
 import { systemClock, type Clock } from '../../time/clock.ts'
 import { asReceived } from '../carry.ts'
@@ -28,40 +29,51 @@ interface Waiting {
   reject(error: Error): void
 }
 
+/** What its handlers find there. */
+export interface Surroundings {
+  readonly log: Logger
+  /** The actor's resources, open. */
+  readonly place: Pick<Place, 'resources'>
+  readonly connection: NatsConnection | undefined
+  /** How much memory is held, where that is to be told. */
+  readonly heldBytes: (() => number) | undefined
+}
+
 export class Runner implements ContextHost {
   readonly worker: string
   readonly clock: Clock
   readonly log: Logger
   readonly #line: Line
   readonly #spec: ActorSpec
-  readonly #heldBytes: (() => number) | undefined
-  readonly #connection: NatsConnection | undefined
+  readonly #surroundings: Surroundings
   readonly #runs = new Map<number, RunContext>()
   readonly #calls = new Map<number, Waiting>()
   #called = 0
   #skewMs: number
   #stopping = false
 
-  /** `heldBytes`: how much memory is held, where that is to be told. */
-  constructor(line: Line, spec: ActorSpec, heldBytes?: () => number, connection?: NatsConnection) {
+  constructor(line: Line, spec: ActorSpec, surroundings: Surroundings) {
     this.#line = line
     this.#spec = spec
-    this.#heldBytes = heldBytes
-    this.#connection = connection
+    this.#surroundings = surroundings
+    this.log = surroundings.log
     this.worker = line.start.worker
     this.#skewMs = line.start.skewMs
     this.clock = { ...systemClock, now: () => systemClock.now() + this.#skewMs }
-    this.log = createRelay(({ timeMs: _at, ...record }) => line.send({ kind: 'log', record }))
   }
 
   get stopping(): boolean {
     return this.#stopping
   }
   get connection(): NatsConnection {
-    if (this.#connection !== undefined) return this.#connection
+    const { connection } = this.#surroundings
+    if (connection !== undefined) return connection
     const { isolation, name } = this.#spec
     const text = `expected no use of ctx.connection in a ${isolation?.kind ?? 'thread'}: give ${name} one with isolate: { kind: '${isolation?.kind}', connection: true }`
     throw new ConfigError('NO_CONNECTION', text)
+  }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#surroundings.place.resources
   }
   senderFor(message: Message): RemoteSender {
     return new RemoteSender((call) => this.#call(message, call))
@@ -138,7 +150,8 @@ export class Runner implements ContextHost {
   }
 
   #tell(run: number, word: Extract<FromMember, { kind: 'done' | 'untold' | 'verdict' | 'threw' }>): void {
-    this.#line.send(this.#heldBytes === undefined ? word : { ...word, heldBytes: this.#heldBytes() })
+    const { heldBytes } = this.#surroundings
+    this.#line.send(heldBytes === undefined ? word : { ...word, heldBytes: heldBytes() })
     this.#runs.delete(run)
   }
 

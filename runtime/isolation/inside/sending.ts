@@ -11,7 +11,7 @@ import type { ChildSender } from '../../context.ts'
 import { ActorError, describe } from '../../errors.ts'
 import { payloadError, validate } from '../../schema.ts'
 import type { Duration } from '../../time/duration.ts'
-import { asReceived } from '../carry.ts'
+import { asReceived, isPlain } from '../carry.ts'
 import type { Call, TargetData } from '../protocol.ts'
 
 /** Asks the system; rejects with its error. */
@@ -91,9 +91,9 @@ async function checked(ref: Target | undefined, payload: unknown): Promise<Targe
   return { actor, message, spec: spec === undefined ? undefined : withoutCode(spec) }
 }
 
-/** What a mailbox is made from. */
-function withoutCode({ messages: _m, isolation: _i, ...spec }: ActorSpec): NonNullable<TargetData['spec']> {
-  return spec
+/** What a mailbox is made from; code can't be carried, and has no part in that. */
+function withoutCode(spec: ActorSpec): NonNullable<TargetData['spec']> {
+  return Object.fromEntries(Object.entries(spec).filter(([, value]) => isPlain(value)))
 }
 
 function readied(payload: unknown, { format = 'json' }: SendOptions): unknown {
