@@ -54,7 +54,7 @@ describe.each([
     expect(t.events.of('crashed')).toEqual([])
     expect(t.events.of('abandoned')).toEqual([])
     const took = Date.parse(killed[0]?.at ?? '') - (runsOf(id)[0]?.at ?? 0)
-    expect(took).toBeGreaterThanOrEqual(300 + GRACE_MS - 50)
+    expect(took).toBeGreaterThanOrEqual(300 + GRACE_MS - 200)
     expect(took).toBeLessThan(300 + GRACE_MS + 1_000)
     // Others take its place.
     expect(await t.troupe.ask(actor.work, { dir, ms: 1 })).toBeTypeOf('number')

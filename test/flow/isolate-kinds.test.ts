@@ -58,6 +58,12 @@ describe.each([
     expect(`${pid}/${thread}` === here()).toBe(kind === 'inline')
   })
 
+  it('has the resources of its actor, opened where it runs, after onStart', async () => {
+    const { opened, hooks, here: where } = await t.troupe.ask(box.resources, {})
+    expect(opened).toBe(where)
+    expect(hooks).toEqual([`${box.where.actor} in ${t.system.name}/${box.where.actor}`])
+  })
+
   it('has the whole context of its message', async () => {
     const before = Date.now()
     const options = { id: 'context-1', headers: { 'X-Own': 'yes' } }
