@@ -2,6 +2,7 @@
 export { actorRef, defineActor, isActor } from './actor.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
+export type { ScheduleContext } from './schedules/context.ts'
 export { dead, retry, snooze } from './outcome.ts'
 export type {
   DeadReason,
