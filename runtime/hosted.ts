@@ -16,6 +16,7 @@ import type { SystemEvent, SystemEvents } from './events.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
 import type { Message } from './message.ts'
+import type { Place } from './place.ts'
 import type { Accounts } from './schedules/accounts.ts'
 import type { Chains } from './schedules/chains.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
@@ -69,6 +70,8 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
+  /** What is open while its handlers run. */
+  readonly place: Place
   readonly accounts: Accounts
   /** What its micro service says of it. */
   readonly card: ServiceCard
@@ -104,8 +107,9 @@ export class HostedActor implements Child {
 
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
   async start(signal: AbortSignal): Promise<void> {
-    const { broker, card } = this.#parts
+    const { broker, card, place } = this.#parts
     try {
+      await place.open(signal)
       await broker.connection.whenConnected(signal)
       await this.#parts.accounts.start()
       await Promise.all([this.worker.start(), this.timer.start()])
@@ -130,6 +134,7 @@ export class HostedActor implements Child {
 
   async #stop(withinMs: number): Promise<void> {
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    await this.#parts.place.close()
     this.#parts.accounts.stop()
     this.#parts.drop()
   }

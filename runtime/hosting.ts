@@ -23,6 +23,7 @@ import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { Accounts } from './schedules/accounts.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -36,6 +37,8 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** Values that stand for resources of these names. */
+  readonly resources: Readonly<Record<string, unknown>>
   readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
@@ -66,14 +69,23 @@ export class Hosting {
   host(spec: ActorSpec): HostedActor {
     const { link, observing, roster } = this.#parts
     const accounts = this.#accounts(spec)
-    const { worker, drop } = this.#worker(spec, accounts)
+    const { worker, drop, place } = this.#worker(spec, accounts)
     const card = observing.card(spec)
     const left = (): void => {
       drop()
       roster.leave(life)
     }
     const timer = this.#timer(spec, accounts)
-    const life = new HostedActor({ spec, broker: link.broker, worker, timer, accounts, card, drop: left })
+    const life = new HostedActor({
+      spec,
+      broker: link.broker,
+      worker,
+      timer,
+      accounts,
+      place,
+      card,
+      drop: left,
+    })
     roster.enter(life)
     return life
   }
@@ -84,7 +96,7 @@ export class Hosting {
     return new Accounts({ broker, actor, writer: `${system}/${actor}`, serverNow: () => clock.now() })
   }
 
-  #worker(spec: ActorSpec, accounts: Accounts): { worker: ActorWorker; drop: () => void } {
+  #worker(spec: ActorSpec, accounts: Accounts): { worker: ActorWorker; drop: () => void; place: Place } {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
@@ -95,16 +107,19 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
+    const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
     const worker = new ActorWorker(spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
       events: config.events,
+      secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      resources: () => place.resources,
       invoke,
       accounts,
       tally: parts.observing.tally(spec),
@@ -112,7 +127,7 @@ export class Hosting {
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop }
+    return { worker, drop, place }
   }
 
   #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {

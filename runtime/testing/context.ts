@@ -62,6 +62,8 @@ export interface TestContextOptions extends Partial<Pick<Context, Given>> {
    * What is not listed rejects with `ConfigError` `NO_ANSWER`.
    */
   answers?: Readonly<Record<string, unknown>>
+  /** What stands for the actor's resources, by name. To use one that is not given throws `ConfigError` `NO_RESOURCE`. */
+  resources?: Readonly<Record<string, unknown>>
 }
 
 /** `planned` is by default now, `by` is `rule`, and there was no run before. */
@@ -124,6 +126,7 @@ export function testContext(options: TestContextOptions = {}): TestContext {
       await record(recorded.sent, 'ask', ref, payload, rest, { ...askOptions })
       return (await answer(options, ref, payload)) as never
     },
+    resources: testResources(options.resources ?? {}),
     get connection() {
       return options.connection ?? noConnection()
     },
@@ -131,6 +134,16 @@ export function testContext(options: TestContextOptions = {}): TestContext {
     clock,
     abort,
   }
+}
+
+function testResources(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return new Proxy(given, {
+    get(_target, name) {
+      if (typeof name === 'symbol' || Object.hasOwn(given, name)) return given[name as string]
+      const text = `expected the resource ${name}, got none: give it as testContext({ resources: { ${name}: … } })`
+      throw new ConfigError('NO_RESOURCE', text)
+    },
+  })
 }
 
 function scheduleOf({ id, planned, by = 'rule', cause, previous }: TestSchedule, clock: ManualClock): ScheduleContext {
