@@ -19,6 +19,7 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['pause', entry('Workers take nothing more of an actor, until it is resumed', async () => (await import('./pause.ts')).pause)],
   ['resume', entry('Ends the pause of an actor', async () => (await import('./pause.ts')).resume)],
   ['status', entry('Shows systems, and of each actor what waits, runs, is parked and dead', async () => (await import('./status.ts')).status)],
+  ['top', entry('Shows what status shows, again and again, with keys', async () => (await import('./top/top.ts')).top)],
   ['inspect', entry('Tells where a message is, and its history', async () => (await import('./inspect.ts')).inspect)],
   ['doctor', entry('Looks for what may be wrong, and says what to do', async () => (await import('./doctor.ts')).doctor)],
   ['peek', entry('Shows what waits in a mailbox', async () => (await import('./mailbox/peek.ts')).peek)],

@@ -218,7 +218,7 @@ function actorFinding(one: ActorOverview): Finding[] {
         {
           level: 'warning',
           check: 'actors',
-          text: `${one.actor} is paused until ${one.pausedUntil?.toISOString()}`,
+          text: `${one.actor} is paused${one.pausedUntil === undefined ? '' : ` until ${one.pausedUntil.toISOString()}`}`,
           advice: `"troupe resume ${one.actor}" goes on.`,
         },
       ]
