@@ -12,7 +12,7 @@ import type { SystemEvent, SystemEvents } from '../../runtime/events.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { Report } from '../../runtime/supervision/report.ts'
 import type { Supervision } from '../../runtime/supervision/supervision.ts'
-import type { ChildState, TreeNode } from '../../runtime/supervision/tree.ts'
+import type { ChildAnswer, SystemTree } from '../../runtime/supervision/tree.ts'
 import { parseDuration, type Duration } from '../../runtime/time/duration.ts'
 import { tellReport } from './reports.ts'
 
@@ -26,21 +26,6 @@ export interface ControlledSystem {
   readonly name: string
   readonly supervision: Supervision
   stop(options?: { within?: Duration }): Promise<void>
-}
-
-/** The answer to `tree`. */
-export interface SystemTree {
-  readonly system: string
-  readonly pid: number
-  /** Since when the process runs: ms. */
-  readonly upMs: number
-  readonly children: readonly TreeNode[]
-}
-
-/** The answer to `restart`, `stop` and `start`. */
-export interface ChildAnswer {
-  readonly name: string
-  readonly state: ChildState
 }
 
 /** Before a system that was told to drain begins: the answer goes out first. */
@@ -83,7 +68,8 @@ export class SupervisorActor {
 }
 
 function treeOf({ name, supervision }: ControlledSystem): SystemTree {
-  return { system: name, pid: process.pid, upMs: Math.round(process.uptime() * 1_000), children: supervision.tree() }
+  const upMs = Math.round(process.uptime() * 1_000)
+  return { system: name, pid: process.pid, upMs, strategy: supervision.strategy, children: supervision.tree() }
 }
 
 function nameIn(body: unknown, verb: string): string {

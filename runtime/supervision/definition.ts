@@ -85,3 +85,9 @@ export function isSupervisor(value: unknown): value is SupervisorDefinition {
 export function isChild(value: unknown): value is ChildDefinition {
   return typeof value === 'object' && value !== null && CHILD in value
 }
+
+/** All actors in it, also those of supervisors below. */
+export function actorsIn(input: ChildInput): AnyActor[] {
+  if (isChild(input)) return actorsIn(input.what)
+  return isSupervisor(input) ? input.options.children.flatMap(actorsIn) : [input]
+}

@@ -1,8 +1,9 @@
 /** The supervision tree of a system, as programs and operators see it and act on it: by the names of actors and supervisors. */
 import type { Roster } from '../roster.ts'
+import type { Strategy } from './decide.ts'
 import { childNotFound } from './failures.ts'
 import type { Supervisor } from './supervisor.ts'
-import type { ChildState, TreeNode } from './tree.ts'
+import { namesOf, type ChildState, type TreeNode } from './tree.ts'
 
 export class Supervision {
   readonly #root: Supervisor
@@ -11,6 +12,11 @@ export class Supervision {
   constructor(root: Supervisor, roster: Roster) {
     this.#root = root
     this.#roster = roster
+  }
+
+  /** Of the root. */
+  get strategy(): Strategy {
+    return this.#root.strategy
   }
 
   /** The children of the root, as they are now. */
@@ -48,8 +54,4 @@ export class Supervision {
     const { settings, running, buffered } = worker
     return { ...node, work: { concurrency: settings.concurrency, running: running.length, buffered } }
   }
-}
-
-function namesOf(nodes: readonly TreeNode[]): string[] {
-  return nodes.flatMap(({ id, children = [] }) => [id, ...namesOf(children)])
 }

@@ -21,7 +21,7 @@
 import { random } from '../time/chance.ts'
 import type { Clock } from '../time/clock.ts'
 import { Ending, type Child, type Exit } from './child.ts'
-import { decide, stopOrder, type Decision, type How, type SupervisorPolicy } from './decide.ts'
+import { decide, stopOrder, type Decision, type How, type Strategy, type SupervisorPolicy } from './decide.ts'
 import { Entry, type Plan } from './entry.ts'
 import { GaveUpError, StartError, childNotFound } from './failures.ts'
 import { allGone, startLife, stopLife } from './lives.ts'
@@ -55,6 +55,10 @@ export class Supervisor implements Child {
     this.#policy = policy
     this.#host = host
     this.#entries = children.map((spec) => new Entry(spec))
+  }
+
+  get strategy(): Strategy {
+    return this.#policy.strategy
   }
 
   /** Resolves when it gave up or shut itself down; all its children have been stopped then. */
@@ -131,9 +135,7 @@ export class Supervisor implements Child {
   tree(): TreeNode[] {
     return this.#entries.map((entry) => ({
       ...entry.describe(this.#host.clock),
-      ...(entry.child instanceof Supervisor
-        ? { strategy: entry.child.#policy.strategy, children: entry.child.tree() }
-        : {}),
+      ...(entry.child instanceof Supervisor ? { strategy: entry.child.strategy, children: entry.child.tree() } : {}),
     }))
   }
 

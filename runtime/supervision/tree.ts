@@ -26,3 +26,25 @@ export interface TreeNode {
   readonly strategy?: Strategy
   readonly children?: readonly TreeNode[]
 }
+
+/** A system's answer to the control verb `tree`. */
+export interface SystemTree {
+  readonly system: string
+  readonly pid: number
+  /** Since when the process runs: ms. */
+  readonly upMs: number
+  /** Of the root. */
+  readonly strategy: Strategy
+  readonly children: readonly TreeNode[]
+}
+
+/** A system's answer to `restart`, `stop` and `start`. */
+export interface ChildAnswer {
+  readonly name: string
+  readonly state: ChildState
+}
+
+/** The names in a tree. */
+export function namesOf(nodes: readonly TreeNode[]): string[] {
+  return nodes.flatMap(({ id, children = [] }) => [id, ...namesOf(children)])
+}
