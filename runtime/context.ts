@@ -13,7 +13,7 @@ import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 
-export interface Context {
+export interface Context<Resources = NoResources> {
   /** The message's id, the same through all attempts. */
   readonly id: string
   readonly actor: string
@@ -50,9 +50,14 @@ export interface Context {
   readonly send: Sender['send']
   /** Sends a child and waits for its outcome. */
   readonly ask: Sender['ask']
+  /** What the actor named in `resources`, open. */
+  readonly resources: Resources
   /** The NATS connection of this system. */
   readonly connection: NatsConnection
 }
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- what nothing was named in: the same as resources of no names
+export type NoResources = {}
 
 /** What a context needs of its worker. */
 export interface ContextHost {
@@ -61,6 +66,8 @@ export interface ContextHost {
   readonly log: Logger
   readonly connection: NatsConnection
   readonly stopping: boolean
+  /** By name, open. */
+  readonly resources: Readonly<Record<string, unknown>>
   /** A sender whose messages are children of this one. */
   senderFor(message: Message): ChildSender
   progress(run: RunContext, value: unknown): void
@@ -142,6 +149,9 @@ export class RunContext implements Context {
   }
   get connection(): NatsConnection {
     return this.#host.connection
+  }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources
   }
 
   get signal(): AbortSignal {

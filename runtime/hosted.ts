@@ -15,6 +15,7 @@ import type { Failure } from './errors.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
 import type { Message } from './message.ts'
+import type { Place } from './place.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
@@ -47,6 +48,8 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
+  /** What is open while its handlers run. */
+  readonly place: Place
   /** What its micro service says of it. */
   readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
@@ -81,8 +84,9 @@ export class HostedActor implements Child {
 
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
   async start(signal: AbortSignal): Promise<void> {
-    const { broker, card } = this.#parts
+    const { broker, card, place } = this.#parts
     try {
+      await place.open(signal)
       await broker.connection.whenConnected(signal)
       await Promise.all([this.worker.start(), this.timer.start()])
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
@@ -106,6 +110,7 @@ export class HostedActor implements Child {
 
   async #stop(withinMs: number): Promise<void> {
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    await this.#parts.place.close()
     this.#parts.drop()
   }
 }

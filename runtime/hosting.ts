@@ -23,6 +23,7 @@ import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
@@ -35,6 +36,8 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** Values that stand for resources of these names. */
+  readonly resources: Readonly<Record<string, unknown>>
   readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
@@ -64,18 +67,26 @@ export class Hosting {
   /** A new life of an actor, not started yet. */
   host(spec: ActorSpec): HostedActor {
     const { link, observing, roster } = this.#parts
-    const { worker, drop } = this.#worker(spec)
+    const { worker, drop, place } = this.#worker(spec)
     const card = observing.card(spec)
     const left = (): void => {
       drop()
       roster.leave(life)
     }
-    const life = new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop: left })
+    const life = new HostedActor({
+      spec,
+      broker: link.broker,
+      worker,
+      timer: this.#timer(spec),
+      place,
+      card,
+      drop: left,
+    })
     roster.enter(life)
     return life
   }
 
-  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
+  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void; place: Place } {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
@@ -86,23 +97,26 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
+    const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
     const worker = new ActorWorker(spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
       events: config.events,
+      secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      resources: () => place.resources,
       invoke,
       tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop }
+    return { worker, drop, place }
   }
 
   #timer(spec: ActorSpec): HostedTimer {

@@ -59,6 +59,8 @@ export interface TestContextOptions extends Partial<Pick<Context, Given>> {
    * What is not listed rejects with `ConfigError` `NO_ANSWER`.
    */
   answers?: Readonly<Record<string, unknown>>
+  /** What stands for the actor's resources, by name. To use one that is not given throws `ConfigError` `NO_RESOURCE`. */
+  resources?: Readonly<Record<string, unknown>>
 }
 
 export interface TestContext extends Context {
@@ -115,6 +117,7 @@ export function testContext(options: TestContextOptions = {}): TestContext {
       await record(recorded.sent, 'ask', ref, payload, rest, { ...askOptions })
       return (await answer(options, ref, payload)) as never
     },
+    resources: testResources(options.resources ?? {}),
     get connection() {
       return options.connection ?? noConnection()
     },
@@ -122,6 +125,16 @@ export function testContext(options: TestContextOptions = {}): TestContext {
     clock,
     abort,
   }
+}
+
+function testResources(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return new Proxy(given, {
+    get(_target, name) {
+      if (typeof name === 'symbol' || Object.hasOwn(given, name)) return given[name as string]
+      const text = `expected the resource ${name}, got none: give it as testContext({ resources: { ${name}: … } })`
+      throw new ConfigError('NO_RESOURCE', text)
+    },
+  })
 }
 
 type Target = Pick<MessageRef<never, unknown>, 'actor' | 'message' | 'spec'>
