@@ -237,7 +237,7 @@ function actorFinding(one: ActorOverview): Finding[] {
           level: 'error',
           check: 'actors',
           text: `${waits}, ${one.slots - one.running} slots are free, and nothing ran for a minute`,
-          advice: `Restart its worker ("troupe restart ${one.actor}"), and look at its log.`,
+          advice: `Restart its worker ("troupe control restart ${one.actor}"), and look at its log.`,
         },
       ]
     case 'behind':

@@ -95,10 +95,7 @@ export function overviewOf(depth: ActorDepth, systems: readonly SystemStatus[], 
   return { ...overview, state: stateOf(overview) }
 }
 
-type Judged = Pick<
-  ActorOverview,
-  'waiting' | 'running' | 'slots' | 'systems' | 'perSecond' | 'oldestMs' | 'isPaused'
->
+type Judged = Pick<ActorOverview, 'waiting' | 'running' | 'slots' | 'systems' | 'perSecond' | 'oldestMs' | 'isPaused'>
 
 /** Pure: the table of `ActorState`. */
 export function stateOf({ waiting, running, slots, systems, perSecond, oldestMs, isPaused }: Judged): ActorState {
