@@ -17,6 +17,7 @@ import type { SystemEvent, SystemEvents } from '../events.ts'
 import type { Telling } from '../flow/telling.ts'
 import type { Logger } from '../log.ts'
 import type { Message } from '../message.ts'
+import type { RunOccurrence } from '../schedules/accounts.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { isPlain } from './carry.ts'
 import { fromErrorData, toErrorData } from './errorData.ts'
@@ -36,7 +37,10 @@ export interface IsolatedParts {
   readonly nats: NatsSettings
   /** Values that stand for resources of these names. */
   readonly given: Readonly<Record<string, unknown>>
-  senderFor(message: Message): Sender
+  /** A sender whose messages are children of this one; of none without one. */
+  senderFor(message: Message | undefined): Sender
+  /** The run before that one, of its schedule. */
+  runBefore(occurrence: RunOccurrence): Promise<unknown>
   tellSystem<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
 }
 
@@ -115,11 +119,16 @@ export class IsolatedActor {
 
   async #answer(member: Member, call: Extract<FromMember, { kind: 'call' }>): Promise<void> {
     try {
-      const value = await answerOf(this.#parts.senderFor(messageOf(call.message)), call)
+      const value = await this.#act(call)
       member.tell({ kind: 'answer', call: call.call, value })
     } catch (error) {
       member.tell({ kind: 'answer', call: call.call, error: toErrorData(error) })
     }
+  }
+
+  #act(call: Extract<FromMember, { kind: 'call' }>): Promise<unknown> {
+    if (call.ask === 'previous') return this.#parts.runBefore(call.occurrence)
+    return sent(this.#parts.senderFor(call.message && messageOf(call.message)), call)
   }
 
   /** As in this process: a bug of the handler's, but no reason to end anything. */
@@ -161,11 +170,12 @@ function reasonOf({ aborted }: RunContext): string {
   return aborted?.message ?? 'it was told to end'
 }
 
-async function answerOf(sender: Sender, call: Call): Promise<unknown> {
+/** Through the system's connection: as the handler would itself. */
+async function sent(sender: Sender, call: Exclude<Call, { ask: 'previous' }>): Promise<unknown> {
   switch (call.ask) {
     case 'send': {
-      const sent = await sender.send(targetOf(call.to), call.payload, call.options)
-      return (sent as unknown as SentMessage).place
+      const stored = await sender.send(targetOf(call.to), call.payload, call.options)
+      return (stored as unknown as SentMessage).place
     }
     case 'ask':
       return sender.ask(targetOf(call.to), call.payload, call.options)

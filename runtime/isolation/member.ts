@@ -119,7 +119,9 @@ export class Member {
     const { ctx, payload } = task
     try {
       task.begin()
-      this.#port.send({ kind: 'run', run, message: messageData(ctx.source), payload, limitMs: ctx.remaining() })
+      const { source, occurrence } = ctx
+      const message = messageData(source)
+      this.#port.send({ kind: 'run', run, message, payload, occurrence, limitMs: ctx.remaining() })
     } catch (error) {
       return task.failed(toError(error))
     }

@@ -15,6 +15,7 @@ import type { AbortCause } from '../errors.ts'
 import type { About } from '../flow/telling.ts'
 import type { LogRecord } from '../log.ts'
 import type { Message } from '../message.ts'
+import type { RunOccurrence } from '../schedules/accounts.ts'
 import type { Duration } from '../time/duration.ts'
 import type { ErrorData } from './errorData.ts'
 
@@ -47,6 +48,8 @@ export type ToMember =
       readonly run: number
       readonly message: MessageData
       readonly payload: unknown
+      /** What was looked up of the schedule that made it. */
+      readonly occurrence: RunOccurrence | undefined
       /** Until its limit: ms. */
       readonly limitMs: number
     }
@@ -74,7 +77,7 @@ export type FromMember =
       readonly heldBytes?: number
     }
   | { readonly kind: 'progress'; readonly run: number; readonly value: unknown }
-  | ({ readonly kind: 'call'; readonly call: number; readonly message: MessageData } & Call)
+  | ({ readonly kind: 'call'; readonly call: number; readonly message: MessageData | undefined } & Call)
   | { readonly kind: 'log'; readonly record: LogRecord }
   | { readonly kind: 'leak'; readonly about: About | undefined; readonly error: ErrorData }
   /** An exception that nobody caught: it ends. The run whose code threw it; `ended`: one that is over; undefined: nobody knows. */
@@ -95,6 +98,7 @@ export type Call =
       readonly payload: unknown
       readonly options: SendOptions & { readonly timeout?: Duration }
     }
+  | { readonly ask: 'previous'; readonly occurrence: RunOccurrence }
   | { readonly ask: 'result'; readonly sent: SentPlace; readonly timeout: Duration | undefined }
   | {
       readonly ask: 'cancel'

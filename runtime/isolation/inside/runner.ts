@@ -16,6 +16,8 @@ import type { Message } from '../../message.ts'
 import { isVerdict, type Verdict } from '../../outcome.ts'
 import type { Place } from '../../place.ts'
 import { isRetriedSafely } from '../../retryRule.ts'
+import type { RunOccurrence } from '../../schedules/accounts.ts'
+import { scheduleView, type ScheduleContext } from '../../schedules/context.ts'
 import { systemClock, type Clock } from '../../time/clock.ts'
 import { asReceived } from '../carry.ts'
 import { fromErrorData, toErrorData } from '../errorData.ts'
@@ -76,7 +78,11 @@ export class Runner implements ContextHost {
     return this.#surroundings.place.resources
   }
   senderFor(message: Message): RemoteSender {
-    return new RemoteSender((call) => this.#call(message, call))
+    return new RemoteSender((call) => this.#ask(call, message))
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    const previous = (): Promise<unknown> => this.#ask({ ask: 'previous', occurrence })
+    return scheduleView(occurrence, previous as ScheduleContext['previous'])
   }
   progress(run: RunContext, value: unknown): void {
     const number = this.#numberOf(run)
@@ -124,8 +130,9 @@ export class Runner implements ContextHost {
     return { kind: 'uncaught', run: number, error: toErrorData(thrown) }
   }
 
-  #run({ run, message, payload, limitMs }: Said<'run'>): void {
+  #run({ run, message, payload, occurrence, limitMs }: Said<'run'>): void {
     const ctx = new RunContext(this, messageOf(message), systemClock.monotonic() + limitMs)
+    ctx.occurrence = occurrence
     this.#runs.set(run, ctx)
     const spec = this.#spec.messages.get(ctx.message)
     const threw = (thrown: unknown): void => this.#tell(run, threwWord(run, spec, thrown))
@@ -155,10 +162,10 @@ export class Runner implements ContextHost {
     this.#runs.delete(run)
   }
 
-  #call(message: Message, call: Call): Promise<unknown> {
+  #ask(call: Call, message?: Message): Promise<unknown> {
     const number = ++this.#called
     return new Promise((resolve, reject) => {
-      this.#line.send({ kind: 'call', call: number, message: messageData(message), ...call })
+      this.#line.send({ kind: 'call', call: number, message: message && messageData(message), ...call })
       this.#calls.set(number, { resolve, reject })
     })
   }
