@@ -86,6 +86,11 @@ export const schema = {
     meaning: 'form of log lines; `auto`: pretty in a terminal, else JSON',
     default: 'auto',
   }),
+  secrets: setting(list(text(), 'a list of words'), {
+    meaning:
+      'fields whose names contain one of these words are hidden in logs, events and listings, beside password, token, secret and the like',
+    default: [],
+  }),
   nats: {
     servers: setting(list(address, 'a list of addresses of NATS servers such as "nats://localhost:4222"'), {
       meaning: "addresses of NATS; with none, Troupe starts the project's own server",

@@ -2,6 +2,10 @@
 export { actorRef, defineActor, isActor } from './actor.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
+export { resource } from './resources.ts'
+export type { Resource, ResourceMap, ResourceOptions, ResourcesOf } from './resources.ts'
+export type { WorkerContext } from './place.ts'
+export type { ScheduleContext } from './schedules/context.ts'
 export { dead, retry, snooze } from './outcome.ts'
 export type {
   DeadReason,
@@ -65,7 +69,8 @@ export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './
 export type { Lane } from './broker/subjects.ts'
 export type { Middleware } from './flow/middleware.ts'
 export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents } from './events.ts'
-export type { Logger } from './log.ts'
+export { createLogger, pinoLogger } from './log.ts'
+export type { LogFields, Logger, LogLevel, LogOptions } from './log.ts'
 export { defineConfig } from '../config/index.ts'
 export type { Config, ConfigInput } from '../config/index.ts'
 export {

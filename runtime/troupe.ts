@@ -10,6 +10,7 @@ import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
 import { Schedules } from './schedules/schedules.ts'
+import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
@@ -26,6 +27,8 @@ export interface Link {
   readonly broker: Broker
   readonly clock: ServerClock
   readonly senderHost: SenderHost
+  /** What is hidden wherever something is shown. */
+  readonly secrets: Secrets
   readonly embedded: EmbeddedServer | undefined
   close(): Promise<void>
 }
@@ -54,7 +57,17 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       await broker.close()
       await embedded?.release()
     }
-    return { config, root, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
+    const secrets = new Secrets(config.secrets)
+    return {
+      config,
+      root,
+      broker,
+      clock,
+      embedded,
+      secrets,
+      senderHost: { broker, clock, waiters, name: config.sender },
+      close,
+    }
   } catch (error) {
     await embedded?.release()
     throw error

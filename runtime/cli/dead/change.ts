@@ -8,6 +8,7 @@ import { exitCodes } from '../failure.ts'
 import { countOf, given } from '../input.ts'
 import { usage } from '../parse.ts'
 import { counted, note, say, sayJson } from '../print.ts'
+import { shown } from '../reveal.ts'
 import { withTroupe } from '../session.ts'
 import { filterFlags, filterOf } from './filter.ts'
 import { letterData, letterTable } from './letters.ts'
@@ -31,16 +32,20 @@ type Ordered = Invocation<typeof changeFlags>
 /** Returns the exit code. */
 export async function changeLetters(change: Change, { args, flags, isJson, ...rest }: Ordered): Promise<number> {
   const filters = filtersOf(change, args, flags)
-  return withTroupe(rest, async (troupe) => {
+  return withTroupe(rest, async (troupe, { secrets }) => {
     const letters = await findLetters(troupe, filters, countOf(flags.limit, 'limit'))
-    if (!isJson && letters.length > 0) say(letterTable(letters))
+    if (!isJson && letters.length > 0) say(letterTable(letters.map((letter) => shown(letter, secrets))))
     if (letters.length === 0 && args.length > 0) throw noneWithId(args)
     const answer =
       letters.length === 0
         ? 'no'
         : await agreed(`${change.verb} ${counted(letters.length, 'dead letter')}`, flags, isJson)
     const failures = answer === 'yes' ? await applyAll(change, troupe, letters) : []
-    tell(change, letters, { answer, isJson, failures })
+    tell(
+      change,
+      letters.map((letter) => shown(letter, secrets)),
+      { answer, isJson, failures },
+    )
     if (failures.length > 0) return exitCodes.failed
     return answer === 'unasked' ? exitCodes.usage : exitCodes.done
   })

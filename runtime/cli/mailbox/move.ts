@@ -26,9 +26,14 @@ Examples:
       actor: flags['to-actor'],
       message: flags['to-message'],
     })
-    return withTroupe(rest, (troupe) =>
+    return withTroupe(rest, (troupe, { secrets }) =>
       changeMessages(
-        { verb: 'move', past: 'moved', apply: (filter, options) => troupe.mailboxes.move(actor, filter, to, options) },
+        {
+          secrets,
+          verb: 'move',
+          past: 'moved',
+          apply: (filter, options) => troupe.mailboxes.move(actor, filter, to, options),
+        },
         flags,
         isJson,
       ),

@@ -14,9 +14,14 @@ Examples:
   troupe purge mailer --message digest --dry-run
   troupe purge mailer --all --yes`,
   async run({ args: [actor = ''], flags, isJson, ...rest }) {
-    return withTroupe(rest, (troupe) =>
+    return withTroupe(rest, (troupe, { secrets }) =>
       changeMessages(
-        { verb: 'delete', past: 'deleted', apply: (filter, options) => troupe.mailboxes.purge(actor, filter, options) },
+        {
+          secrets,
+          verb: 'delete',
+          past: 'deleted',
+          apply: (filter, options) => troupe.mailboxes.purge(actor, filter, options),
+        },
         flags,
         isJson,
       ),
