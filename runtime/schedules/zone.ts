@@ -21,12 +21,15 @@ export interface Zone {
   offsetAt(ms: number): number
 }
 
-/** A span around the last asked moment in which the offset is known: nearly every question is about the same days. */
+/** A span in which the offset is known. Nearly every question is about the same days, and around a change about both sides of it. */
 interface Known {
   from: number
   until: number
-  offset: number
+  readonly offset: number
 }
+
+/** How many spans are remembered of each zone. */
+const MOST_KNOWN = 4
 
 const zones = new Map<string, Zone>()
 
@@ -47,11 +50,12 @@ function ianaZone(name: string): Zone | undefined {
   // Newer Node takes `+02:00` for a zone; a schedule with a bare offset would silently know no summer time.
   if (!/^[A-Za-z]/.test(name) || !IANAZone.isValidZone(name)) return undefined
   const iana = IANAZone.create(name)
-  const known: Known = { from: NaN, until: NaN, offset: 0 }
+  const known: Known[] = []
   return {
     name,
     offsetAt(ms) {
-      if (ms >= known.from && ms <= known.until) return known.offset
+      const span = known.find(({ from, until }) => ms >= from && ms <= until)
+      if (span !== undefined) return span.offset
       const offset = iana.offset(ms) * MINUTE
       learn(known, ms, offset)
       return offset
@@ -59,13 +63,16 @@ function ianaZone(name: string): Zone | undefined {
   }
 }
 
-/** Widens the known span where that is sure, or begins another. */
-function learn(known: Known, ms: number, offset: number): void {
-  const isNear = ms >= known.from - STEADY && ms <= known.until + STEADY
-  const joins = isNear && offset === known.offset
-  known.from = joins ? Math.min(known.from, ms) : ms
-  known.until = joins ? Math.max(known.until, ms) : ms
-  known.offset = offset
+/** Widens a known span where that is sure, or begins another. */
+function learn(known: Known[], ms: number, offset: number): void {
+  const span = known.find((one) => one.offset === offset && ms >= one.from - STEADY && ms <= one.until + STEADY)
+  if (span === undefined) {
+    known.unshift({ from: ms, until: ms, offset })
+    known.length = Math.min(known.length, MOST_KNOWN)
+  } else {
+    span.from = Math.min(span.from, ms)
+    span.until = Math.max(span.until, ms)
+  }
 }
 
 /** A moment at which the clocks of a zone are set. */
