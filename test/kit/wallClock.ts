@@ -24,8 +24,9 @@ function formatOf(zone: string): Intl.DateTimeFormat {
 
 /** What the wall clock shows at a moment, as the epoch milliseconds that it would be in UTC. */
 export function wallOf(zone: string, ms: number): number {
-  const [month, day, year, hour, minute, second] = formatOf(zone).format(ms).split(/\D+/).map(Number)
-  return Date.UTC(year!, month! - 1, day, hour, minute, second)
+  const parts = formatOf(zone).format(ms).split(/\D+/).map(Number)
+  const [month, day, year, hour, minute, second] = parts as [number, number, number, number, number, number]
+  return Date.UTC(year, month - 1, day, hour, minute, second)
 }
 
 /** The hours after which the offset of a zone is another one. */
@@ -63,7 +64,7 @@ export function dueIn({ from, step, walls }: Stretch, matches: (wallMs: number) 
   const seen = new Set<number>()
   const due: number[] = []
   for (const [index, wall] of walls.entries()) {
-    const before = index === 0 ? wall - step : walls[index - 1]!
+    const before = index === 0 ? wall - step : (walls[index - 1] as number)
     let isDue = matches(wall) && (both || !seen.has(wall))
     for (let jumped = before + step; jumped < wall; jumped += step) if (matches(jumped)) isDue = true
     if (isDue) due.push(from + index * step)

@@ -125,7 +125,7 @@ describe.each(zones)('in %s, around every change of its clocks from 2011 to 2037
         fc.integer({ min: 23 * HOUR, max: 28 * HOUR }),
         fc.boolean(),
         (index, past, both) => {
-          const piece = pieces[index]!
+          const piece = pieces[index] as Stretch
           const due = dueIn(piece, (wallMs) => partsOf(wallMs).minute % 20 === 0, both)
           const at = piece.from + past
           expect(nextAfter(both ? rule : once, at)).toBe(due.find((one) => one > at))
