@@ -86,6 +86,11 @@ export const schema = {
     meaning: 'form of log lines; `auto`: pretty in a terminal, else JSON',
     default: 'auto',
   }),
+  secrets: setting(list(text(), 'a list of words'), {
+    meaning:
+      'fields whose names contain one of these words are hidden in logs, events and listings, beside password, token, secret and the like',
+    default: [],
+  }),
   nats: {
     servers: setting(list(address, 'a list of addresses of NATS servers such as "nats://localhost:4222"'), {
       meaning: "addresses of NATS; with none, Troupe starts the project's own server",
@@ -164,6 +169,21 @@ export const schema = {
       meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked',
     }),
     cancels: setting(duration('1s'), { meaning: 'how long a cancel waits for its message', default: '7d' }),
+    ledger: setting(duration('1m'), {
+      meaning: 'how long the account of an occurrence of a schedule is kept',
+      default: '30d',
+    }),
+  },
+  timer: {
+    check: setting(duration('100ms', '1h'), {
+      meaning: 'how often timers look whether every active schedule has its tick, and mend what is missing',
+      default: '30s',
+    }),
+    lostAfter: setting(duration('1s'), {
+      meaning:
+        'how long a run without an outcome counts as running for its schedule, unless the schedule says otherwise',
+      default: '1d',
+    }),
   },
   shutdown: {
     within: setting(duration('0s'), {

@@ -112,6 +112,16 @@ export class JetStreamApi {
     return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
   }
 
+  /** Where a key's subject is published: in another JetStream domain, below its API (ADR-8). */
+  keySubject(subject: string): string {
+    return this.#prefix === '$JS.API' ? subject : `${this.#prefix}.${subject}`
+  }
+
+  /** Where messages of a stream are read one after the other, by a body that says which. */
+  directStream(stream: string): string {
+    return `${this.#prefix}.DIRECT.GET.${stream}`
+  }
+
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }
@@ -132,6 +142,11 @@ export class JetStreamApi {
   }
   consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo & { ts: string }> {
     return this.call(`CONSUMER.INFO.${stream}.${consumer}`)
+  }
+  /** Nothing is delivered until that moment (epoch ms), or again at once where there is none. */
+  async pauseConsumer(stream: string, consumer: string, until: number | undefined): Promise<void> {
+    const body = until === undefined ? {} : { pause_until: new Date(until).toISOString() }
+    await this.call(`CONSUMER.PAUSE.${stream}.${consumer}`, body)
   }
   /** All consumers of a stream. */
   async consumers(stream: string): Promise<ConsumerInfo[]> {

@@ -68,6 +68,8 @@ export class Connection {
   readonly #connectedListeners = new Set<() => void>()
   readonly #disconnectedListeners = new Set<() => void>()
   readonly #problemListeners = new Set<ProblemListener>()
+  /** Subjects whose refusal is expected, with who is told of it. */
+  readonly #refusable = new Map<string, () => void>()
 
   private constructor(nc: NatsConnection, settings: NatsSettings) {
     this.#nc = nc
@@ -146,6 +148,12 @@ export class Connection {
     })
   }
 
+  /** The same for a subject that this user may be refused: then `onRefused` is called, and nobody else hears of it. */
+  subscribeIfAllowed(subject: string, callback: (msg: Msg) => void, onRefused: () => void): Subscription {
+    this.#refusable.set(subject, onRefused)
+    return this.subscribe(subject, callback)
+  }
+
   /** The library reads from its socket through our callbacks: what one of them throws would end the connection. */
   #guard(callback: (msg: Msg) => void, msg: Msg): void {
     try {
@@ -157,6 +165,24 @@ export class Connection {
 
   flush(): Promise<void> {
     return this.#nc.flush()
+  }
+
+  /** Resolves at once while it is connected, else after the next reconnect. Rejects with the signal's reason. */
+  async whenConnected(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#connected) return
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        unlisten()
+        reject(toError(signal.reason))
+      }
+      const unlisten = this.onConnected(() => {
+        signal.removeEventListener('abort', abort)
+        unlisten()
+        resolve()
+      })
+      signal.addEventListener('abort', abort, { once: true })
+    })
   }
 
   /** Called after each reconnect; returns what takes the listener away. */
@@ -202,6 +228,9 @@ export class Connection {
   }
 
   #problem(error: Error): void {
+    const { operation, subject } = error as { operation?: unknown; subject?: unknown }
+    const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
+    if (onRefused !== undefined) return onRefused()
     for (const listener of this.#problemListeners) listener(error)
   }
 

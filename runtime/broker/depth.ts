@@ -10,11 +10,14 @@ import type { ConsumerInfo } from '@nats-io/jetstream'
 import { JetStreamError } from './api.ts'
 import type { Queue } from './assets.ts'
 import type { Broker } from './broker.ts'
-import type { Lane } from './subjects.ts'
+import { LANES, type Lane } from './subjects.ts'
+
+/** A lane that messages are run from; `all` for an actor with a cluster-wide limit. */
+export type MailboxLane = Lane | 'all'
 
 /** One queue of a mailbox, as its consumer sees it. */
 export interface LaneDepth {
-  readonly lane: Queue['lane']
+  readonly lane: MailboxLane
   /** Not delivered to anybody yet. */
   readonly waiting: number
   /** Delivered and not settled: it runs, is buffered by its worker, or was given back with a delay. */
@@ -50,20 +53,19 @@ export interface ActorDepth {
 export async function readDepth(broker: Broker, actor: string, lanes?: readonly Queue['lane'][]): Promise<ActorDepth> {
   const { api, subjects } = broker
   const [mailbox, timer] = [subjects.mailboxStream(actor), subjects.timerStream(actor)]
-  const count = (stream: string, filter: string): Promise<number> => api.count(stream, filter)
   const [{ state }, consumers, at, retries, due, dead] = await Promise.all([
     api.streamInfo(mailbox),
-    laneDepths(broker, mailbox, lanes),
-    count(timer, subjects.timerOf('at', actor)).catch(unlessAway),
-    count(timer, subjects.timerOf('retry', actor)).catch(unlessAway),
-    count(timer, subjects.timerOf('due', actor)).catch(unlessAway),
-    count(subjects.deadStream, subjects.deadOf(actor)).catch(unlessAway),
+    consumersOf(broker, mailbox, lanes),
+    api.count(timer, subjects.timerOf('at', actor)).catch(unlessAway),
+    api.count(timer, subjects.timerOf('retry', actor)).catch(unlessAway),
+    api.count(timer, subjects.timerOf('due', actor)).catch(unlessAway),
+    api.count(subjects.deadStream, subjects.deadOf(actor)).catch(unlessAway),
   ])
-  const later = consumers.find(({ lane }) => lane === 'later')
+  const later = consumers.find(({ name }) => name === 'later')
   return {
     actor,
-    lanes: consumers.filter(({ lane }) => lane !== 'later').toSorted(byLane),
-    later: (later?.waiting ?? 0) + (later?.unsettled ?? 0),
+    lanes: laneDepths(consumers),
+    later: (later?.num_pending ?? 0) + (later?.num_ack_pending ?? 0),
     parked: at + retries,
     parkedRetries: retries,
     due,
@@ -71,6 +73,11 @@ export async function readDepth(broker: Broker, actor: string, lanes?: readonly 
     bytes: state.bytes,
     oldestAt: state.messages === 0 ? undefined : Date.parse(state.first_ts),
   }
+}
+
+/** An actor's lanes alone. */
+export async function readLanes(broker: Broker, actor: string, lanes?: readonly Queue['lane'][]): Promise<LaneDepth[]> {
+  return laneDepths(await consumersOf(broker, broker.subjects.mailboxStream(actor), lanes))
 }
 
 /** Messages of one name in the mailbox, in all lanes: waiting and running. */
@@ -96,34 +103,36 @@ export async function actorsWithMailbox({ api, subjects }: Broker): Promise<stri
     .toSorted()
 }
 
-async function laneDepths(
+function consumersOf(
   { api }: Broker,
   mailbox: string,
   lanes: readonly Queue['lane'][] | undefined,
-): Promise<LaneDepth[]> {
-  const infos =
-    lanes === undefined
-      ? await api.consumers(mailbox)
-      : await Promise.all([...lanes, 'later'].map((lane) => api.consumerInfo(mailbox, lane)))
-  return infos.flatMap((info) => (isLane(info.name) ? [laneDepth(info, info.name)] : []))
+): Promise<ConsumerInfo[]> {
+  if (lanes === undefined) return api.consumers(mailbox)
+  return Promise.all([...lanes, 'later'].map((lane) => api.consumerInfo(mailbox, lane)))
 }
 
-function laneDepth(info: ConsumerInfo, lane: Queue['lane']): LaneDepth {
+function laneDepths(consumers: readonly ConsumerInfo[]): LaneDepth[] {
+  return consumers.flatMap((info) => (isLane(info.name) ? [laneDepth(info, info.name)] : [])).toSorted(byLane)
+}
+
+function laneDepth(info: ConsumerInfo, lane: MailboxLane): LaneDepth {
+  const until = info.config.pause_until
   return {
     lane,
     waiting: info.num_pending,
     unsettled: info.num_ack_pending,
     redelivered: info.num_redelivered,
     pulls: info.num_waiting,
-    pausedUntil: info.paused === true && info.config.pause_until ? Date.parse(info.config.pause_until) : undefined,
+    pausedUntil: info.paused === true && until !== undefined ? Date.parse(until) : undefined,
   }
 }
 
-const ORDER: readonly Queue['lane'][] = ['high', 'normal', 'low', 'all', 'later'] satisfies (Lane | 'all' | 'later')[]
+const ORDER: readonly string[] = [...LANES, 'all'] satisfies MailboxLane[]
 
-/** Whether a consumer's name is one of ours: others may stand on the mailbox too. */
-function isLane(name: string): name is Queue['lane'] {
-  return (ORDER as readonly string[]).includes(name)
+/** Whether a consumer of a mailbox is a lane: others may stand on it too. */
+export function isLane(consumer: string): consumer is MailboxLane {
+  return ORDER.includes(consumer)
 }
 
 function byLane(a: LaneDepth, b: LaneDepth): number {

@@ -27,6 +27,11 @@ export const H = {
   root: 'Troupe-Root',
   parent: 'Troupe-Parent',
   schedule: 'Troupe-Schedule',
+  /** Beside `Troupe-Schedule`: what only the actor's own timers can make, so that nobody else can claim an occurrence. */
+  proof: 'Troupe-Proof',
+  /** On a notice that a schedule is to run after a message: the schedule, and which message ended how. */
+  after: 'Troupe-After',
+  cause: 'Troupe-Cause',
   error: 'Troupe-Error',
   status: 'Troupe-Status',
   /** On copies: the errors of earlier attempts, as a bounded JSON array. */
@@ -44,6 +49,8 @@ export const H = {
   ttl: 'Nats-TTL',
   schedulePattern: 'Nats-Schedule',
   scheduleTarget: 'Nats-Schedule-Target',
+  /** On records in a bucket that were deleted (ADR-8). */
+  kvOperation: 'KV-Operation',
   expectedLastSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
 } as const
 

@@ -106,6 +106,11 @@ export class Pull {
     if (old !== undefined && !old.isClosed()) this.#drained = old.drain().catch(() => {})
   }
 
+  /** Asks anew for what it waits for: the server looks at its messages when a request comes, and not when a pause ends. */
+  renew(): void {
+    if (this.#asked > 0) this.#startOver()
+  }
+
   /** Recalls and resolves when nothing more can arrive. */
   async stop(): Promise<void> {
     this.#stopped = true

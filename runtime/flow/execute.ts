@@ -25,6 +25,7 @@ import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
 import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
 import { payloadError, validate } from '../schema.ts'
+import type { Secrets } from '../secrets.ts'
 import { random } from '../time/chance.ts'
 import type { Run } from './run.ts'
 
@@ -39,18 +40,20 @@ export interface ExecuteHost {
   serverNow(): number
   /** Why this message is cancelled, if it is. */
   cancelled(run: Run): string | undefined
-  /** For a redelivery: how an earlier run of it ended, or nothing, and then it is marked as begun. */
+  /** For a redelivery, and for what a schedule made: how it ended before, or nothing, and then it is marked as begun. */
   lookUp(run: Run): Promise<Outcome | undefined>
   readonly invoke: Invoke
   finish(run: Run, outcome: Outcome): void
   messageNames(): Iterable<string>
+  /** What is not told of a payload. */
+  readonly secrets: Secrets
 }
 
 /** Takes a run through all steps; `host.finish` is called once, now or later. */
 export function execute(host: ExecuteHost, run: Run): void {
   const early = check(host, run)
   if (early !== undefined) return host.finish(run, early)
-  if (run.delivery.count === 1) return handle(host, run)
+  if (run.delivery.count === 1 && run.message.schedule === undefined) return handle(host, run)
   host.lookUp(run).then(
     (known) => (known === undefined ? handle(host, run) : host.finish(run, known)),
     // What cannot be looked up now may not be run now: back to the mailbox with it.
@@ -91,8 +94,8 @@ function invokeWithPayload(host: ExecuteHost, run: Run, spec: MessageSpec): unkn
   const payload = read(run)
   if (spec.schema === undefined) return host.invoke(spec, payload, run.ctx)
   const checked = validate(spec.schema, payload)
-  if (isPromise(checked)) return checked.then((result) => host.invoke(spec, accepted(result, run), run.ctx))
-  return host.invoke(spec, accepted(checked, run), run.ctx)
+  if (isPromise(checked)) return checked.then((result) => host.invoke(spec, accepted(host, result, run), run.ctx))
+  return host.invoke(spec, accepted(host, checked, run), run.ctx)
 }
 
 /** Marks what is wrong with the message itself, so that it is not taken for a failure of the handler. */
@@ -112,9 +115,9 @@ function read(run: Run): unknown {
   }
 }
 
-function accepted(result: Awaited<ReturnType<typeof validate>>, run: Run): unknown {
+function accepted(host: ExecuteHost, result: Awaited<ReturnType<typeof validate>>, run: Run): unknown {
   if (result.issues === undefined) return result.value
-  throw new BadMessage(payloadError(run.message.actor, run.message.name, result.issues))
+  throw new BadMessage(payloadError(run.message.actor, run.message.name, result.issues, host.secrets))
 }
 
 /** A handler returned. What it was told meanwhile (time limit, cancel) no longer matters: the work is done. */

@@ -101,6 +101,10 @@ export class Fetch {
   get buffered(): number {
     return this.#buffered
   }
+  /** What is fetched and not begun. */
+  get held(): Delivery[] {
+    return this.#buffers.flatMap((buffer, lane) => buffer.slice(this.#heads[lane]))
+  }
   /** Messages asked for, on all lanes. */
   get asked(): number {
     return this.#pulls.reduce((sum, pull) => sum + pull.asked, 0)
@@ -152,6 +156,11 @@ export class Fetch {
   room(): void {
     this.#sweep = undefined
     this.refill()
+  }
+
+  /** A pause ended: what waits is asked for at once. */
+  resumed(): void {
+    for (const pull of this.#pulls) pull.renew()
   }
 
   /** Looks at what no arrival and no end of a run tells. Called a few times a second. */

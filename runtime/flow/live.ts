@@ -13,6 +13,7 @@ import type { Message } from '../message.ts'
 import type { ActorTally } from '../observe/tally.ts'
 import { isVerdict } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
+import type { Secrets } from '../secrets.ts'
 import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import type { Invoke } from './execute.ts'
@@ -30,6 +31,7 @@ export interface LiveHost extends ContextHost {
   readonly spec: ActorSpec
   readonly invoke: Invoke
   readonly tally: ActorTally
+  readonly secrets: Secrets
   readonly concurrency: number
   readonly timeLimitMs: number
   /** Largest message that the server takes: bytes. */
@@ -146,7 +148,7 @@ export class Live {
     let payload = decode(type, data)
     if (spec.schema !== undefined) {
       const checked = await validate(spec.schema, payload)
-      if (checked.issues !== undefined) throw payloadError(ctx.actor, spec.name, checked.issues)
+      if (checked.issues !== undefined) throw payloadError(ctx.actor, spec.name, checked.issues, this.#host.secrets)
       payload = checked.value
     }
     return this.#host.invoke(spec, payload, ctx)

@@ -26,6 +26,9 @@ import { readMessage, ruleFor, unreadableMessage, type Message } from '../messag
 import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
+import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
+import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
+import type { Secrets } from '../secrets.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
@@ -51,6 +54,8 @@ export interface WorkerHost {
   readonly clock: Clock
   readonly log: Logger
   readonly events: EventLevel
+  /** What is hidden in events. */
+  readonly secrets: Secrets
   /** Whether somebody in this process listens to every event, whatever the level. */
   readonly listens: boolean
   /** Epoch ms by the server's clock. */
@@ -60,7 +65,11 @@ export interface WorkerHost {
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
+  /** What handlers find in `ctx.resources`. */
+  resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
   /** What became of this actor's messages, counted. */
   readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
@@ -103,7 +112,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     const { publisher, subjects } = host.broker
     const onEvent: WorkerHost['onEvent'] = (event, data) => host.onEvent(event, data)
     this.telling = new Telling(
-      { publisher, subjects, worker: settings.name, listens: host.listens, onEvent },
+      { publisher, subjects, secrets: host.secrets, worker: settings.name, listens: host.listens, onEvent },
       host.events,
     )
     this.#settle = new Settle(this)
@@ -133,6 +142,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get stopping(): boolean {
     return this.#stopping
   }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources()
+  }
   get acks(): Broker['acks'] {
     return this.#host.broker.acks
   }
@@ -148,6 +160,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get crashes(): number {
     return this.spec.crashes
   }
+  get secrets(): Secrets {
+    return this.#host.secrets
+  }
   get graceMs(): number {
     return this.settings.graceMs
   }
@@ -160,8 +175,15 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   cancelled({ message }: Run): string | undefined {
     return this.#host.cancelled(message)
   }
-  lookUp(run: Run): Promise<Outcome | undefined> {
-    return lookUp(this, run)
+  async lookUp(run: Run): Promise<Outcome | undefined> {
+    const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)
+    return ended ?? (run.delivery.count === 1 ? undefined : lookUp(this, run))
+  }
+  get accounts(): Accounts {
+    return this.#host.accounts
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    return scheduleContext(this.#host.broker, this.spec.name, occurrence)
   }
   messageNames(): Iterable<string> {
     return this.spec.messages.keys()
@@ -185,6 +207,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
+  }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
   }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
@@ -237,6 +266,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#whenIdle?.()
   }
 
+  /** A lane's pause ended. */
+  resumed(): void {
+    this.#fetch.resumed()
+  }
+
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
   recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
     return this.#running.all().filter((run) => {
@@ -264,8 +298,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       get stopping() {
         return worker.stopping
       },
+      get resources() {
+        return worker.resources
+      },
       tally: this.tally,
+      secrets: this.secrets,
       senderFor: (message) => this.senderFor(message),
+      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
       progress: (run, value) => this.progress(run, value),
     }
   }

@@ -72,6 +72,7 @@ function crashLines(crash: CrashReport): string[] {
 
 function payloadLines({ payload, body }: DeadLetter): string[] {
   if (payload !== undefined) return showValue(payload).split('\n')
+  if (body.length === 0) return ['not what its content type says; --reveal shows the bytes']
   return [
     `${body.length} bytes that are not what their content type says, in base64:`,
     Buffer.from(body).toString('base64'),

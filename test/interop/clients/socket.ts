@@ -14,6 +14,8 @@ interface Subscriber {
 }
 
 export interface SocketWire extends Wire {
+  /** From the server's INFO: bytes of headers and body together. */
+  readonly maxPayload: number
   /** Cuts the connection, as a process that dies does. */
   kill(): void
 }
@@ -36,6 +38,7 @@ class Conversation implements SocketWire {
   readonly #pongs: (() => void)[] = []
   #buffer: Buffer = Buffer.alloc(0)
   #lastId = 0
+  maxPayload = 0
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -91,6 +94,7 @@ class Conversation implements SocketWire {
     const name = words[0]?.toUpperCase()
     if (name === 'MSG' || name === 'HMSG') return this.#message(name, words, end + 2)
     this.#buffer = this.#buffer.subarray(end + 2)
+    if (name === 'INFO') this.maxPayload = (JSON.parse(words.slice(1).join(' ')) as { max_payload: number }).max_payload
     if (name === 'PING') this.#socket.write('PONG\r\n')
     if (name === 'PONG') this.#pongs.shift()?.()
     if (name === '-ERR') this.#socket.destroy(new Error(words.join(' ')))

@@ -5,6 +5,7 @@ import { startServer, type TestServer } from '../../kit/server.ts'
 import type { Client } from './client.ts'
 import { startProbe, type Probe } from './probe.ts'
 import { STEPS } from './steps.ts'
+import { runCase, vectors } from './vectors.ts'
 
 export interface Opening {
   readonly server: TestServer
@@ -30,5 +31,6 @@ export function speaks(name: string, open: (opening: Opening) => Promise<Client>
     })
 
     for (const step of STEPS) it(step.does, () => step.run({ client, probe }))
+    for (const one of vectors('messages.json')) it(`vector: ${one.name}`, () => runCase(one, client, probe.namespace))
   })
 }
