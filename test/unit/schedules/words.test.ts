@@ -88,10 +88,10 @@ describe('a rule in words', () => {
       '30 minutes before sunset at 48.85°N 2.35°W',
     ],
     [{ sun: { event: 'dawn', latitude: -1, longitude: 36.8 } }, 'at dawn at 1°S 36.8°E'],
-    [{ after: { actor: 'orders', message: 'ship' } }, 'after orders.ship is done'],
+    [{ after: { actor: 'orders', message: 'ship' } }, 'each time that orders.ship is done'],
     [
       { cron: '@daily', after: { actor: 'orders', message: 'ship', status: 'any' } },
-      'at 00:00, every day, UTC, after orders.ship has ended',
+      'at 00:00, every day, UTC, each once orders.ship has ended since the run before',
     ],
     [{ cron: '@daily', dst: 'both' }, 'at 00:00, every day, UTC, twice where the clock shows it twice'],
     [
