@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import type { NatsConnection } from '@nats-io/transport-node'
 import { defineActor } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
@@ -21,7 +22,7 @@ describe.each(['process', 'thread'] as const)('a %s whose module', (kind) => {
     ['hangs', [/to be ready within 1s \(startWithin\)/]],
   ] as const)('%s: its system does not start, and says why', async (name, texts) => {
     await using t = await testBundle()
-    const isolate = { kind, workers: 2 }
+    const isolate = { kind, workers: 2, spares: 0 }
     const broken = defineActor('broken', {
       isolate,
       module: moduleOf(name),
@@ -79,10 +80,7 @@ it('a pool of which none is left and none starts is the failure of its actor: th
 })
 
 /** Members that ended, by the events of systems. */
-function countStarts(
-  connection: import('@nats-io/transport-node').NatsConnection,
-  namespace: string,
-): { ended: number } {
+function countStarts(connection: NatsConnection, namespace: string): { ended: number } {
   const counts = { ended: 0 }
   connection.subscribe(`${namespace}.event.system.*.member-ended`, { callback: () => void counts.ended++ })
   return counts
