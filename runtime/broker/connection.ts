@@ -23,8 +23,10 @@ import {
 } from '@nats-io/transport-node'
 
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
-import { sleep } from '../time/clock.ts'
+import { sleep, systemClock } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
+import { Reach } from './reach.ts'
+import { Route, toldBy } from './route.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -63,24 +65,31 @@ const NO_BYTES = new Uint8Array(0)
 export class Connection {
   readonly #nc: NatsConnection
   readonly settings: NatsSettings
+  /** Whether JetStream can be reached from here: told by whoever asks it for something. */
+  readonly reach = new Reach()
+  readonly #route: Route
   #connected = true
   #closing = false
   readonly #connectedListeners = new Set<() => void>()
   readonly #disconnectedListeners = new Set<() => void>()
   readonly #problemListeners = new Set<ProblemListener>()
 
-  private constructor(nc: NatsConnection, settings: NatsSettings) {
+  private constructor(nc: NatsConnection, settings: NatsSettings, route: Route) {
     this.#nc = nc
     this.settings = settings
+    this.#route = route
+    this.#learn()
     void this.#follow()
   }
 
   /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
   static async open(settings: NatsSettings): Promise<Connection> {
-    const nc = await dial(await dialOptions(settings)).catch((error: unknown) => {
+    const route = new Route(settings.servers)
+    const options = { ...(await dialOptions(settings)), reconnectToServer: route.next }
+    const nc = await dial(options).catch((error: unknown) => {
       throw dialError(toError(error), settings)
     })
-    const connection = new Connection(nc, settings)
+    const connection = new Connection(nc, settings, route)
     try {
       connection.#checkServer()
     } catch (error) {
@@ -175,6 +184,36 @@ export class Connection {
     await this.#nc.reconnect()
   }
 
+  /** Leaves a server that serves nothing, where there is another one to go to. Called now and then. */
+  leaveIfLost(): void {
+    if (!this.#connected || this.#closing || this.#nc.getServers().length < 2) return
+    const now = systemClock.monotonic()
+    if (!this.reach.isLost(now, toldBy(this.#nc).length < 2)) return
+    const text = `expected JetStream to answer at ${this.server}, but nothing there serves us any more: is it cut off from its cluster? Going to another server.`
+    this.#problem(new UnavailableError('CUT_OFF', text, { data: { server: this.server } }))
+    this.reach.left(now)
+    this.#leave()
+  }
+
+  #leave(): void {
+    this.#route.leave({ id: this.#nc.info?.server_id ?? '', address: this.server })
+    void this.#nc.reconnect()
+  }
+
+  /** What the cluster tells of its servers, kept where the library would forget it. */
+  #learn(): void {
+    this.#route.told(toldBy(this.#nc))
+    const pool = this.#nc.getServers()
+    const addresses = this.#route.addresses(pool)
+    if (addresses.length > pool.length) this.#nc.setServers(addresses)
+  }
+
+  #arrive(): void {
+    if (this.#route.isBack(this.#nc.info?.server_id ?? '', this.#nc.getServers())) return this.#leave()
+    this.#route.arrived()
+    this.#change(true, this.#connectedListeners)
+  }
+
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
@@ -189,7 +228,8 @@ export class Connection {
   async #follow(): Promise<void> {
     for await (const status of this.#nc.status()) {
       if (status.type === 'disconnect') this.#change(false, this.#disconnectedListeners)
-      else if (status.type === 'reconnect') this.#change(true, this.#connectedListeners)
+      else if (status.type === 'reconnect') this.#arrive()
+      else if (status.type === 'update') this.#learn()
       else if (status.type === 'error') this.#problem(status.error)
     }
     this.#change(false, this.#disconnectedListeners)

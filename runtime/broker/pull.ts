@@ -10,9 +10,10 @@
  * How it stays right (P9):
  * 1. A pull dies with its connection: on reconnect everything starts over, under a new inbox.
  * 2. A standing pull has idle heartbeats. Silence for three of them means that the consumer, its leader or the route is gone:
- *    start over, and say so.
+ *    start over, and say so. (In a cluster a leader that dies takes the pulls along that wait there, without a word.)
  * 3. A consumer that is gone (deleted, stream deleted) is reported, so that its owner creates it again; meanwhile it asks
- *    once a second.
+ *    once a second. That nobody answers for the consumer may also mean that its next leader is being elected: it counts as
+ *    gone where nobody answers several times in a row.
  * 4. `recall` takes standing pulls back: the subscription is drained, so what was on its way still arrives.
  */
 import type { Msg, Subscription } from '@nats-io/transport-node'
@@ -37,10 +38,14 @@ export type Trouble =
   | { readonly kind: 'silent'; readonly forMs: number }
   | { readonly kind: 'refused'; readonly reason: string }
 
-const HEARTBEAT_MS = 5_000
+const HEARTBEAT_MS = 2_000
 const STANDING_MS = 30_000
 /** After trouble: before asking again. */
 const PAUSE_MS = 1_000
+/** Where the consumer has no leader: an election may be over at any moment. */
+const LEADERLESS_PAUSE_MS = 300
+/** Nobody answered so many times: the consumer is reported as gone, and again each time after as many more. */
+const LEADERLESS_TIMES = 6
 /** A sweep is answered at once; without an answer for so long it was lost. */
 const SWEEP_TIMEOUT_MS = 5_000
 
@@ -55,6 +60,8 @@ export class Pull {
   #sweeping = false
   #heardAt = 0
   #pausedUntil = 0
+  /** How often in a row nobody answered for the consumer. */
+  #leaderless = 0
   #nextPull = 0
   #stopped = false
   /** Ends when nothing more can arrive of what was recalled last. */
@@ -135,6 +142,7 @@ export class Pull {
     if (isCurrent) this.#heardAt = systemClock.monotonic()
     if (msg.reply !== '' && msg.reply !== undefined && !msg.subject.startsWith(inbox)) {
       if (isCurrent && this.#asked > 0) this.#asked--
+      this.#leaderless = 0
       this.#hooks.onDelivery(new Delivery(msg, this.#leasedSince()))
       if (isCurrent && this.#sweeping && this.#asked === 0) this.#endSweep()
     } else if (isCurrent) {
@@ -147,6 +155,8 @@ export class Pull {
     const { headers } = msg
     const code = headers?.code ?? 0
     const reason = headers?.description ?? ''
+    if (code === 503) return this.#noLeader()
+    this.#leaderless = 0
     if (code === 100) return
     if (this.#sweeping) return code === 404 || code === 408 ? this.#endSweep() : this.#trouble(code, reason)
     if (code === 404 || code === 408) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
@@ -167,19 +177,33 @@ export class Pull {
   }
 
   #trouble(code: number, reason: string): void {
-    this.recall()
-    this.#pausedUntil = systemClock.monotonic() + PAUSE_MS
-    const isGone = code === 503 || /deleted|not found/i.test(reason)
+    const isGone = /deleted|not found/i.test(reason)
     // A leader that changes or a server that stops is everyday life: asking again is all there is to do.
     const isPassing = /leadership change|server shutdown/i.test(reason)
     if (!isPassing) this.#hooks.onTrouble({ kind: isGone ? 'gone' : 'refused', reason: `${code} ${reason}` })
-    setTimeout(() => this.#stopped || this.#hooks.onRoom(), PAUSE_MS)
+    this.#pause(isPassing ? LEADERLESS_PAUSE_MS : PAUSE_MS)
+  }
+
+  /** Nobody answers for the consumer: it has no leader now, or there is no such consumer. */
+  #noLeader(): void {
+    this.#connection.reach.inVain(systemClock.monotonic())
+    this.#leaderless++
+    if (this.#leaderless % LEADERLESS_TIMES === 0)
+      this.#hooks.onTrouble({ kind: 'gone', reason: '503 nobody answers for the consumer' })
+    this.#pause(this.#leaderless < LEADERLESS_TIMES ? LEADERLESS_PAUSE_MS : PAUSE_MS)
+  }
+
+  #pause(pauseMs: number): void {
+    this.recall()
+    this.#pausedUntil = systemClock.monotonic() + pauseMs
+    setTimeout(() => this.#stopped || this.#hooks.onRoom(), pauseMs)
   }
 
   #lookAlive(): void {
     if (this.#asked === 0 || !this.#connection.connected) return
     const forMs = systemClock.monotonic() - this.#heardAt
     if (forMs < (this.#sweeping ? SWEEP_TIMEOUT_MS : 3 * HEARTBEAT_MS)) return
+    this.#connection.reach.inVain(systemClock.monotonic(), this.#heardAt)
     this.#hooks.onTrouble({ kind: 'silent', forMs })
     this.#startOver()
   }
