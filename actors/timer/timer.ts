@@ -23,7 +23,7 @@ import { JetStreamError } from '../../runtime/broker/api.ts'
 import { SAFE_SHARE_OF_WINDOW } from '../../runtime/broker/assets.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
-import type { Delivery } from '../../runtime/broker/delivery.ts'
+import type { Delivery, Placed } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import { Pull, type Trouble } from '../../runtime/broker/pull.ts'
 import type { ServerClock } from '../../runtime/broker/serverClock.ts'
@@ -31,7 +31,7 @@ import { PayloadError, toError, toFailure, type Failure } from '../../runtime/er
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { Message } from '../../runtime/message.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
-import { readDue, readLater, type Due, type Later } from './copies.ts'
+import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
 import { Heap } from './heap.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
 
@@ -50,14 +50,18 @@ interface Held {
   readonly due: Due
 }
 
-/** Most messages that one timer holds or parks at once. */
+/** Most messages that one timer has in memory. */
 const CAPACITY = 8_192
+/** Most that it parks at once: enough to keep the server busy; more would only be more to remember, and to collect later. */
+const PARKING = 512
 /** A mailbox that refuses: given back for 1 s, doubled each time, to 60 s; dead after so many tries (about 25 minutes). */
 const MAX_TRIES = 30
 /** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
 const ACK_AFTER_MS = 250
+/** So many are published in one go when many are due at one moment. */
+const SLICE = 256
 
 export class Timer {
   readonly #spec: ActorSpec
@@ -71,6 +75,7 @@ export class Timer {
   /** What is being parked, by message and id. */
   readonly #storing = new Map<string, Promise<void>>()
   #busy = 0
+  #parking = 0
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Infinity
   #stopped = false
@@ -125,12 +130,22 @@ export class Timer {
 
   /** Takes out what is held here and parked in the server. Returns the ids that it met. */
   async cancel(cancel: Cancel): Promise<string[]> {
-    const hit = this.#held.remove(({ due }) => matches(cancel, due.message) && due.message.sentAt <= cancel.at)
-    for (const { delivery, due } of hit) {
-      this.#host.dropped(due.message, delivery.origin, cancel.reason ?? 'cancelled')
-      this.#settle((then) => this.#host.broker.acks.ack(delivery, then))
+    const hit = this.#held.remove((held) => this.#isCancelled(cancel, held))
+    for (const { delivery } of hit) {
+      this.#host.dropped(this.#messageOf(delivery), delivery.origin, cancel.reason ?? 'cancelled')
+      this.#ack(delivery)
     }
-    return [...hit.map(({ due }) => due.message.id), ...(await this.#cancelParked(cancel))]
+    return [...hit.map(({ due }) => due.id), ...(await this.#cancelParked(cancel))]
+  }
+
+  #isCancelled(cancel: Cancel, { delivery, due }: Held): boolean {
+    if (cancel.id !== undefined && cancel.id !== due.id) return false
+    const message = this.#messageOf(delivery)
+    return matches(cancel, message) && message.sentAt <= cancel.at
+  }
+
+  #messageOf(placed: Placed): Message {
+    return messageOf(placed, this.#host.broker.subjects, this.#spec.name)
   }
 
   #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
@@ -154,14 +169,16 @@ export class Timer {
   }
 
   #refill(): void {
+    if (this.#stopped) return
     const room = CAPACITY - this.holding
-    for (const pull of this.#pulls)
-      if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
+    const [later, due] = this.#pulls
+    ask(later, Math.min(room, PARKING - this.#parking))
+    ask(due, room)
   }
 
   #onLater(delivery: Delivery): void {
     const { broker, clock } = this.#host
-    const later = readLater(delivery, broker.subjects, this.#spec.name, this.#salt)
+    const later = readLater(delivery.read(), broker.subjects, this.#spec.name, this.#salt)
     if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
     const isSoon = later.due.at - clock.now() <= HOLD_MS
     if (later.isReplacing) this.#dropReplaced(later)
@@ -173,21 +190,23 @@ export class Timer {
   /** What waits here for its moment and was sent before it under its id. What other timers hold they look up (#release). */
   #dropReplaced({ message, due }: Later): void {
     const isBefore = (held: Due): boolean =>
-      held.original === undefined &&
-      held.message.id === message.id &&
-      held.message.name === message.name &&
-      held.place < due.place
+      held.original === undefined && held.id === message.id && held.name === message.name && held.place < due.place
     for (const { delivery } of this.#held.remove((entry) => isBefore(entry.due))) this.#ack(delivery)
   }
 
   #store(delivery: Delivery, later: Later, store: typeof park): void {
     this.#busy++
+    this.#parking++
+    const end = (): void => {
+      this.#parking--
+      this.#idle()
+    }
     this.#inTurn(later, () => store(this.#host.broker, delivery, later)).then(
-      () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
+      () => this.#host.broker.acks.ack(delivery, end),
       (error: unknown) => {
         if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
         else this.#giveBack(delivery, NAK_MS)
-        this.#idle()
+        end()
       },
     )
   }
@@ -209,7 +228,7 @@ export class Timer {
 
   #onDue(delivery: Delivery): void {
     const { broker } = this.#host
-    const due = readDue(delivery, broker.subjects, this.#spec.name, this.#salt)
+    const due = readDue(delivery.read(), broker.subjects, this.#spec.name, this.#salt)
     if (due.failure !== undefined) return this.#bury(delivery, due.message, due.failure)
     if (due.due.original === undefined) return this.#hold({ delivery, due: due.due })
     // Rule 4 of the head: the original goes before the copy is to be seen.
@@ -239,18 +258,21 @@ export class Timer {
   #ring(): void {
     this.#alarmAt = Infinity
     const now = this.#host.clock.now()
-    for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
+    for (let count = 0; ; count++) {
+      const next = this.#held.peek()
+      if (next === undefined) return this.#refill()
       if (next.due.at > now) return this.#setAlarm(next.due.at)
+      // The first of many are handled while the last are still to be published, and the loop stands still for none of them.
+      if (count === SLICE) return void setImmediate(() => this.#ring())
       this.#held.pop()
       this.#release(next)
     }
-    this.#refill()
   }
 
   #release(held: Held): void {
     if (!held.due.isReplaceable) return this.#publish(held)
     this.#busy++
-    isReplaced(this.#host.broker, held.due)
+    isReplaced(this.#host.broker, this.#spec.name, held.due)
       .then(
         (replaced) => (replaced ? this.#ack(held.delivery) : this.#publish(held)),
         () => this.#giveBack(held.delivery, NAK_MS),
@@ -261,12 +283,12 @@ export class Timer {
   #publish({ delivery, due }: Held): void {
     const { broker } = this.#host
     this.#busy++
-    const { subject, payload, headers } = due
+    const { subject, headers } = due
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
-      { subject, payload, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
+      { subject, payload: delivery.data, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
       () => this.#ackSoon(delivery),
-      (error) => this.#refused(delivery, due, error),
+      (error) => this.#refused(delivery, error),
     )
   }
 
@@ -282,9 +304,9 @@ export class Timer {
   }
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
-  #refused(delivery: Delivery, due: Due, error: Error): void {
+  #refused(delivery: Delivery, error: Error): void {
     if (delivery.count >= MAX_TRIES || isFinal(error)) {
-      this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
+      this.#bury(delivery, this.#messageOf(delivery), undeliverable('put into the mailbox', error))
     } else {
       this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
     }
@@ -322,8 +344,7 @@ export class Timer {
       if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
       if (!(await api.deleteMessage(stream, parked.sequence))) continue
       hit.push(cancel.id)
-      const { message } = readDue(parked, subjects, this.#spec.name, this.#salt)
-      this.#host.dropped(message, parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
+      this.#host.dropped(this.#messageOf(parked), parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
     }
     return hit
   }
@@ -336,6 +357,11 @@ export class Timer {
     const { state } = await api.streamInfo(subjects.timerStream(this.#spec.name), { subjects_filter: filter })
     return Object.keys(state.subjects ?? {})
   }
+}
+
+/** Asks for as much as there is room for, in no smaller steps than half of it. */
+function ask(pull: Pull | undefined, room: number): void {
+  if (pull?.ready && pull.asked < room && pull.asked <= room / 2) pull.stand(room - pull.asked)
 }
 
 /** However often it is tried again, it will not be taken. */
