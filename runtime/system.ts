@@ -21,6 +21,7 @@ import type { SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import { watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
 import { createLogger, type Logger } from './log.ts'
@@ -195,7 +196,10 @@ export class System {
     await this.#options.onStart?.(this)
     await this.#root.start()
     void this.#root.ended.then((exit) => this.#onRootEnded(exit))
-    this.#cleanups.push(...this.#mishaps.watchConnection())
+    this.#cleanups.push(
+      ...this.#mishaps.watchConnection(),
+      watchHope(broker.connection, config.nats.giveUpAfterMs, (error) => void this.#giveUp(error)),
+    )
     await this.observing.start()
     this.#answers.start()
     await this.control.start()
