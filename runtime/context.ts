@@ -11,6 +11,8 @@ import type { AbortedError } from './errors.ts'
 import type { Loss } from './isolation/crash.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { RunOccurrence } from './schedules/accounts.ts'
+import type { ScheduleContext } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 
 export interface Context<Resources = NoResources> {
@@ -30,8 +32,8 @@ export interface Context<Resources = NoResources> {
   readonly planned: Date | undefined
   /** When it was first stored. */
   readonly sent: Date
-  /** `<schedule id>@<planned time>` for a message that a schedule made. */
-  readonly schedule: string | undefined
+  /** For a message that a schedule made: which one, for when, and the run before it. */
+  readonly schedule: ScheduleContext | undefined
   /** Name of the worker. */
   readonly worker: string
   /** Aborts at the time limit, on cancel, at the end of a shutdown, and when the lease is lost; `reason` is an `AbortedError`. */
@@ -70,6 +72,7 @@ export interface ContextHost {
   readonly resources: Readonly<Record<string, unknown>>
   /** A sender whose messages are children of this one. */
   senderFor(message: Message): ChildSender
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext
   progress(run: RunContext, value: unknown): void
 }
 
@@ -85,8 +88,13 @@ export class RunContext implements Context {
   #limitAt: number
   /** Told once, when it is told to stop: for whoever runs it elsewhere. */
   onAbort: ((reason: AbortedError) => void) | undefined
+  /** The next crash makes it poison: nothing else is to run beside it. */
+  isSuspect = false
   /** What ran it is gone, and this is what is known of its end. */
   loss: Loss | undefined
+  /** What was looked up of the schedule that made this message. */
+  occurrence: RunOccurrence | undefined
+  #schedule: ScheduleContext | undefined
   #controller: AbortController | undefined
   #aborted: AbortedError | undefined
   #sender: ChildSender | undefined
@@ -138,8 +146,8 @@ export class RunContext implements Context {
   get sent(): Date {
     return new Date(this.source.sentAt)
   }
-  get schedule(): string | undefined {
-    return this.source.schedule
+  get schedule(): ScheduleContext | undefined {
+    return this.occurrence && (this.#schedule ??= this.#host.scheduleOf(this.occurrence))
   }
   get worker(): string {
     return this.#host.worker

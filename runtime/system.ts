@@ -24,6 +24,7 @@ import type { ActorWorker } from './flow/worker.ts'
 import { watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
+import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
 import { Observing } from './observe/observing.ts'
@@ -71,6 +72,7 @@ type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptio
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
+  checkMayRun()
   const tree = treeOf(options)
   const link = await open(config, root)
   const application = await applicationOf(root)

@@ -23,7 +23,7 @@ import {
 import { lostOutcome } from '../isolation/crash.ts'
 import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
-import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
+import { isRetriedSafely, retryDelay, type RetryRule } from '../retryRule.ts'
 import { payloadError, validate } from '../schema.ts'
 import type { Secrets } from '../secrets.ts'
 import { random } from '../time/chance.ts'
@@ -40,7 +40,7 @@ export interface ExecuteHost {
   serverNow(): number
   /** Why this message is cancelled, if it is. */
   cancelled(run: Run): string | undefined
-  /** For a redelivery: how an earlier run of it ended, or nothing, and then it is marked as begun. */
+  /** For a redelivery, and for what a schedule made: how it ended before, or nothing, and then it is marked as begun. */
   lookUp(run: Run): Promise<Outcome | undefined>
   readonly invoke: Invoke
   finish(run: Run, outcome: Outcome): void
@@ -53,7 +53,7 @@ export interface ExecuteHost {
 export function execute(host: ExecuteHost, run: Run): void {
   const early = check(host, run)
   if (early !== undefined) return host.finish(run, early)
-  if (run.delivery.count === 1) return handle(host, run)
+  if (run.delivery.count === 1 && run.message.schedule === undefined) return handle(host, run)
   host.lookUp(run).then(
     (known) => (known === undefined ? handle(host, run) : host.finish(run, known)),
     // What cannot be looked up now may not be run now: back to the mailbox with it.
@@ -181,15 +181,6 @@ function byRule(message: Message, ownRule: RetryRule, error: Error): Outcome {
   const delay = isRetriedSafely(rule, error) ? retryDelay(rule, message.attempt, random()) : undefined
   if (delay === undefined) return { kind: 'dead', reason: 'failed', failure, stack: error.stack }
   return { kind: 'retry', afterMs: delay, failure, stack: error.stack }
-}
-
-/** A predicate of the user's that throws must not cost the message: then the error counts as one to retry. */
-function isRetriedSafely(rule: RetryRule, error: Error): boolean {
-  try {
-    return isRetried(rule, error)
-  } catch {
-    return true
-  }
 }
 
 function pastDeadline(message: Message): Outcome {

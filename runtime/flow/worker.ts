@@ -26,6 +26,8 @@ import { readMessage, ruleFor, unreadableMessage, type Message } from '../messag
 import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
+import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
+import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
 import type { Secrets } from '../secrets.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
@@ -44,6 +46,16 @@ export interface WorkerSettings {
   readonly timeLimitMs: number
   /** Between a run's signal and giving it up: ms. */
   readonly graceMs: number
+}
+
+/** What a worker needs of the pool that its handlers run in. */
+export interface WorkerPool {
+  /** Messages that it can run at once, now. */
+  readonly capacity: number
+  /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
+  readonly patienceMs: number
+  /** Ends what still runs, and resolves when that is told. */
+  killRunning(): Promise<void>
 }
 
 /** What a worker is given by its system. */
@@ -66,10 +78,14 @@ export interface WorkerHost {
   /** What handlers find in `ctx.resources`. */
   resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
   /** What became of this actor's messages, counted. */
   readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
   readonly budget: { left: number }
+  /** Of an isolated actor: the threads or processes that its handlers run in. */
+  readonly pool: WorkerPool | undefined
   /** Told of every event of a message, whatever is published. */
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   onTrouble(actor: string, trouble: Trouble): void
@@ -115,7 +131,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
       mayBuffer: spec.limit === undefined,
-      free: () => Math.min(settings.concurrency - this.#running.size, host.budget.left),
+      free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
       now: () => systemClock.monotonic(),
@@ -159,8 +175,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get secrets(): Secrets {
     return this.#host.secrets
   }
+  /** Of an isolated run the pool sees the end, and tells it. */
   get graceMs(): number {
-    return this.settings.graceMs
+    return this.settings.graceMs + (this.#host.pool?.patienceMs ?? 0)
   }
   serverNow(): number {
     return this.#host.serverNow()
@@ -171,8 +188,15 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   cancelled({ message }: Run): string | undefined {
     return this.#host.cancelled(message)
   }
-  lookUp(run: Run): Promise<Outcome | undefined> {
-    return lookUp(this, run)
+  async lookUp(run: Run): Promise<Outcome | undefined> {
+    const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)
+    return ended ?? (run.delivery.count === 1 ? undefined : lookUp(this, run))
+  }
+  get accounts(): Accounts {
+    return this.#host.accounts
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    return scheduleContext(this.#host.broker, this.spec.name, occurrence)
   }
   messageNames(): Iterable<string> {
     return this.spec.messages.keys()
@@ -243,6 +267,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
     for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
+    await this.#host.pool?.killRunning()
     for (const run of this.#running.all()) abandonRun(this, run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
@@ -253,6 +278,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     // Kept: it may come before stop() has got as far as waiting.
     this.#isHurried = true
     this.#whenIdle?.()
+  }
+
+  /** There are more or fewer places for messages than before. */
+  capacityChanged(): void {
+    this.#fetch.slotsChanged()
   }
 
   /** A lane's pause ended. */
@@ -293,6 +323,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       tally: this.tally,
       secrets: this.secrets,
       senderFor: (message) => this.senderFor(message),
+      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
       progress: (run, value) => this.progress(run, value),
     }
   }
@@ -362,7 +393,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
       Math.max(startedAt, latestAt),
     )
-    const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
+    const row = this.leases.enter(delivery, limitAt + this.graceMs + SETTLE_MS)
     const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
@@ -382,6 +413,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
+  }
+
+  #free(): number {
+    const { pool, budget } = this.#host
+    const slots = Math.min(this.settings.concurrency, pool?.capacity ?? Infinity)
+    return Math.min(slots - this.#running.size, budget.left)
   }
 
   #giveBack(delivery: Delivery): void {
