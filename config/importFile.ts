@@ -13,11 +13,12 @@ let registered = false
 
 /** The module's exports. Imported again, a file is not run again. Errors of the file itself come through as they are. */
 export async function importFile(path: string): Promise<Record<string, unknown>> {
-  if (['.ts', '.mts', '.tsx'].includes(extname(path))) await registerTypeScript()
+  if (['.ts', '.mts', '.tsx'].includes(extname(path))) await readyForTypeScript()
   return (await import(pathToFileURL(resolve(path)).href)) as Record<string, unknown>
 }
 
-async function registerTypeScript(): Promise<void> {
+/** Makes this process able to import TypeScript; `importFile` does it where it has to. */
+export async function readyForTypeScript(): Promise<void> {
   if (registered) return
   registered = true
   const { register } = await import('tsx/esm/api')

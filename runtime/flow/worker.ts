@@ -1,15 +1,12 @@
 /**
  * A worker: one actor's mailbox loop in this process. It holds the slots and hands values from fetch to execute to settle.
  *
- * Owns: slots, the watch on limits and leases, what "stop" means. Does not own: how much to fetch (fetch.ts), what an
- * outcome is (execute.ts), what JetStream is told (settle.ts).
+ * Owns: slots, what "stop" means. Does not own: how much to fetch (fetch.ts), what an outcome is (execute.ts), what JetStream
+ * is told (settle.ts), limits and leases (watch.ts), events (telling.ts).
  *
  * Stopping (P8), in this order: no more is fetched; what was fetched and not begun goes back; runs go on, with `stopping`
  * true, until `within`; then their signal aborts (`shutdown`), and after the grace those that still run are given back. None of it
  * counts as an attempt. Last, everything is settled, so that the connection may close.
- *
- * A run that does not end after its signal cannot be killed here: after the grace its message is settled as timed out, its
- * slot is free again, and an event (`abandoned`) says that the code may still run.
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 
@@ -21,19 +18,26 @@ import { Pull, type Trouble } from '../broker/pull.ts'
 import { Slots } from '../broker/slots.ts'
 import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
-import { AbortedError, type AbortCause, type Failure } from '../errors.ts'
-import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
+import type { Failure } from '../errors.ts'
+import type { EventLevel, MessageEvents } from '../events.ts'
+import { NO_CRASHES } from '../isolation/crash.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
+import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
+import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
+import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
+import type { Secrets } from '../secrets.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { abortedOutcome, execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
+import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
 import type { LiveHost } from './live.ts'
 import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
 import { Settle, type SettleHost } from './settle.ts'
+import { Telling, type Detail } from './telling.ts'
+import { abandonRun, abortRun, watchRun, type WatchHost } from './watch.ts'
 
 export interface WorkerSettings {
   readonly name: string
@@ -44,12 +48,24 @@ export interface WorkerSettings {
   readonly graceMs: number
 }
 
+/** What a worker needs of the pool that its handlers run in. */
+export interface WorkerPool {
+  /** Messages that it can run at once, now. */
+  readonly capacity: number
+  /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
+  readonly patienceMs: number
+  /** Ends what still runs, and resolves when that is told. */
+  killRunning(): Promise<void>
+}
+
 /** What a worker is given by its system. */
 export interface WorkerHost {
   readonly broker: Broker
   readonly clock: Clock
   readonly log: Logger
   readonly events: EventLevel
+  /** What is hidden in events. */
+  readonly secrets: Secrets
   /** Whether somebody in this process listens to every event, whatever the level. */
   readonly listens: boolean
   /** Epoch ms by the server's clock. */
@@ -59,7 +75,17 @@ export interface WorkerHost {
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
+  /** What handlers find in `ctx.resources`. */
+  resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
+  /** What became of this actor's messages, counted. */
+  readonly tally: ActorTally
+  /** Messages that may still be begun, all workers together. */
+  readonly budget: { left: number }
+  /** Of an isolated actor: the threads or processes that its handlers run in. */
+  readonly pool: WorkerPool | undefined
   /** Told of every event of a message, whatever is published. */
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   onTrouble(actor: string, trouble: Trouble): void
@@ -70,7 +96,7 @@ const TICK_MS = 50
 /** A run's lease is kept for settling it, beyond its limit and grace. */
 const SETTLE_MS = 60_000
 
-export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
+export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
@@ -85,22 +111,27 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   #ticker: NodeJS.Timeout | undefined
   #whenIdle: (() => void) | undefined
   #isHurried = false
-  readonly #tellsAll: boolean
-  /** Counters since the start. */
-  readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
+  readonly telling: Telling
+  readonly tally: ActorTally
 
   constructor(spec: ActorSpec, settings: WorkerSettings, leases: Leases, host: WorkerHost) {
     this.spec = spec
     this.settings = settings
     this.leases = leases
     this.invoke = host.invoke
+    this.tally = host.tally
     this.#host = host
-    this.#tellsAll = host.events === 'all' || host.listens
+    const { publisher, subjects } = host.broker
+    const onEvent: WorkerHost['onEvent'] = (event, data) => host.onEvent(event, data)
+    this.telling = new Telling(
+      { publisher, subjects, secrets: host.secrets, worker: settings.name, listens: host.listens, onEvent },
+      host.events,
+    )
     this.#settle = new Settle(this)
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
       mayBuffer: spec.limit === undefined,
-      free: () => settings.concurrency - this.#running.size,
+      free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
       now: () => systemClock.monotonic(),
@@ -123,6 +154,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   get stopping(): boolean {
     return this.#stopping
   }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources()
+  }
   get acks(): Broker['acks'] {
     return this.#host.broker.acks
   }
@@ -135,6 +169,16 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
   }
+  get crashes(): number {
+    return this.spec.crashes
+  }
+  get secrets(): Secrets {
+    return this.#host.secrets
+  }
+  /** Of an isolated run the pool sees the end, and tells it. */
+  get graceMs(): number {
+    return this.settings.graceMs + (this.#host.pool?.patienceMs ?? 0)
+  }
   serverNow(): number {
     return this.#host.serverNow()
   }
@@ -144,13 +188,31 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   cancelled({ message }: Run): string | undefined {
     return this.#host.cancelled(message)
   }
-  lookUp(run: Run): Promise<Outcome | undefined> {
-    return lookUp(this, run)
+  async lookUp(run: Run): Promise<Outcome | undefined> {
+    const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)
+    return ended ?? (run.delivery.count === 1 ? undefined : lookUp(this, run))
+  }
+  get accounts(): Accounts {
+    return this.#host.accounts
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    return scheduleContext(this.#host.broker, this.spec.name, occurrence)
   }
   messageNames(): Iterable<string> {
     return this.spec.messages.keys()
   }
 
+  /** Counters since the system started. */
+  get counts(): { started: number; done: number; retried: number; dead: number; released: number } {
+    const { tally } = this
+    return {
+      started: tally.sum((one) => one.started),
+      done: tally.sum(({ outcomes }) => outcomes.done),
+      retried: tally.sum(({ outcomes }) => outcomes.retry),
+      dead: tally.sum(({ outcomes }) => outcomes.dead),
+      released: tally.sum(({ outcomes }) => outcomes.released),
+    }
+  }
   /** Messages that run now. */
   get running(): readonly Run[] {
     return this.#running.all()
@@ -158,6 +220,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
+  }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
   }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
@@ -196,9 +265,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#stopping = true
     await this.#fetch.stop()
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
-    for (const run of this.#running.all()) this.#abort(run, 'shutdown', 'the system is stopping')
+    for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
-    for (const run of this.#running.all()) this.#abandon(run)
+    await this.#host.pool?.killRunning()
+    for (const run of this.#running.all()) abandonRun(this, run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
   }
@@ -210,11 +280,21 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#whenIdle?.()
   }
 
+  /** There are more or fewer places for messages than before. */
+  capacityChanged(): void {
+    this.#fetch.slotsChanged()
+  }
+
+  /** A lane's pause ended. */
+  resumed(): void {
+    this.#fetch.resumed()
+  }
+
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
   recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
     return this.#running.all().filter((run) => {
       const cancel = run.abortedAt === undefined ? find(run.message) : undefined
-      if (cancel !== undefined) this.#abort(run, 'cancelled', cancel.reason ?? 'cancelled')
+      if (cancel !== undefined) abortRun(run, 'cancelled', cancel.reason ?? 'cancelled')
       return cancel !== undefined
     })
   }
@@ -237,19 +317,26 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       get stopping() {
         return worker.stopping
       },
+      get resources() {
+        return worker.resources
+      },
+      tally: this.tally,
+      secrets: this.secrets,
       senderFor: (message) => this.senderFor(message),
+      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
       progress: (run, value) => this.progress(run, value),
     }
   }
 
   /** A handler left a rejected promise behind. */
   tellLeak(run: RunContext, failure: Failure): void {
-    this.#publish('leak', this.#eventOf(run.source, { failure }))
+    this.telling.tell('leak', run.source, { failure })
   }
 
   /** The timer could not put a message into this mailbox and has buried it. */
   tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
-    this.#publish('dead', this.#eventOf(message, { reason, failure }))
+    this.tally.of(message.name).undelivered(failure)
+    this.telling.tell('dead', message, { reason, failure })
   }
 
   finish(run: Run, outcome: Outcome): void {
@@ -258,12 +345,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     this.#running.delete(run.slot)
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
-    if (outcome.kind === 'done') {
-      this.counts.done++
-      if (this.#tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
-    } else {
-      this.#count(outcome)
-    }
+    this.tally.of(run.message.name).ended(outcome, ms)
+    if (outcome.kind === 'done' && this.telling.tellsAll)
+      this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)
     this.#fetch.freed(ms)
     if (this.#running.size === 0) this.#whenIdle?.()
@@ -276,17 +360,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
   }
 
   progress(run: RunContext, value: unknown): void {
-    this.#publish('progress', this.#eventOf(run.source, { value }))
+    this.telling.tell('progress', run.source, { value })
   }
 
-  tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void {
-    this.#publish(event, this.#eventOf(run.message, data) as MessageEvents[K])
-  }
-
-  #count({ kind }: Outcome): void {
-    if (kind === 'retry') this.counts.retried++
-    else if (kind === 'dead') this.counts.dead++
-    else if (kind === 'released') this.counts.released++
+  tell<K extends keyof MessageEvents>(event: K, run: Run, detail: Detail<K>): void {
+    this.telling.tell(event, run.message, detail)
   }
 
   #run(delivery: Delivery): void {
@@ -304,15 +382,19 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
     }
     const run = this.#begin(delivery, message, startedAt)
     if (problem !== undefined) return this.finish(run, unreadable(problem))
-    if (this.#tellsAll) this.tell('started', run, {})
+    if (this.telling.tellsAll) this.tell('started', run, {})
     execute(this, run)
   }
 
   #begin(delivery: Delivery, message: Message, startedAt: number): Run {
     const spec = this.spec.messages.get(message.name)
-    const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
-    const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
-    const ctx = new RunContext(this, message, limitAt)
+    const latestAt = message.deadline === undefined ? Infinity : startedAt + message.deadline - this.serverNow()
+    const limitAt = Math.min(
+      startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
+      Math.max(startedAt, latestAt),
+    )
+    const row = this.leases.enter(delivery, limitAt + this.graceMs + SETTLE_MS)
+    const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
       message,
@@ -321,18 +403,22 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       row,
       startedAt,
       slot: 0,
+      crashes: NO_CRASHES,
       marked: false,
       abortedAt: undefined,
       over: false,
     }
     run.slot = this.#running.add(run)
     this.#unsettled++
-    this.counts.started++
+    this.tally.of(message.name).started++
+    this.#host.budget.left--
     return run
   }
 
-  #limitMs(limitMs: number, { deadline }: Message): number {
-    return deadline === undefined ? limitMs : Math.max(0, Math.min(limitMs, deadline - this.serverNow()))
+  #free(): number {
+    const { pool, budget } = this.#host
+    const slots = Math.min(this.settings.concurrency, pool?.capacity ?? Infinity)
+    return Math.min(slots - this.#running.size, budget.left)
   }
 
   #giveBack(delivery: Delivery): void {
@@ -346,40 +432,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
 
   #tick(): void {
     const now = systemClock.monotonic()
-    for (const run of this.#running.all()) this.#watch(run, now)
+    for (const run of this.#running.all()) watchRun(this, run, now)
     this.#fetch.tick()
-  }
-
-  #watch(run: Run, now: number): void {
-    const { ctx } = run
-    if (!this.leases.holds(run.row, run.delivery))
-      this.#abort(run, 'lease-lost', 'the lease of this message could not be confirmed in time')
-    else if (now >= ctx.limitAt) this.#abortAtLimit(run)
-    if (run.abortedAt !== undefined && now - run.abortedAt >= this.settings.graceMs) this.#abandon(run)
-  }
-
-  #abortAtLimit(run: Run): void {
-    const { deadline } = run.message
-    const isDeadline = deadline !== undefined && this.serverNow() >= deadline
-    const ms = Math.round(run.ctx.limitAt - run.startedAt)
-    if (isDeadline) this.#abort(run, 'deadline', `the deadline of the message passed after ${ms} ms of this attempt`)
-    else
-      this.#abort(run, 'time-limit', `expected the handler to end within its time limit of ${ms} ms, but it still runs`)
-  }
-
-  #abort(run: Run, why: AbortCause, text: string): void {
-    if (run.abortedAt !== undefined) return
-    run.abortedAt = systemClock.monotonic()
-    run.ctx.abort(new AbortedError(why, text))
-  }
-
-  /** Its signal did not end it: its message is settled, its code may still run. */
-  #abandon(run: Run): void {
-    const { aborted } = run.ctx
-    if (aborted === undefined || run.over) return
-    this.tell('abandoned', run, { reason: aborted.message })
-    const rule = run.spec?.retry
-    this.finish(run, rule === undefined ? { kind: 'released' } : abortedOutcome(aborted, aborted, run, rule))
   }
 
   /** Waits until nothing runs (or `isDone`), or the time is over. */
@@ -395,32 +449,5 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost {
       const timer = setTimeout(end, leftMs)
       this.#whenIdle = () => isDone() && end()
     })
-  }
-
-  #eventOf<D extends object>(message: Message, data: D): MessageEvent & D {
-    return {
-      id: message.id,
-      actor: message.actor,
-      message: message.name,
-      attempt: message.attempt,
-      worker: this.settings.name,
-      at: new Date(systemClock.now()).toISOString(),
-      ...data,
-    }
-  }
-
-  #publish<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
-    this.#host.onEvent(event, data)
-    const { events } = this.#host
-    if (event !== 'progress' && (events === 'off' || (events === 'failures' && QUIET_EVENTS.has(event)))) return
-    this.publisher.tell(this.subjects.event(data.actor, data.message, event), jsonOrNote(data))
-  }
-}
-
-function jsonOrNote(data: MessageEvent): Uint8Array {
-  try {
-    return Buffer.from(JSON.stringify(data))
-  } catch {
-    return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
   }
 }

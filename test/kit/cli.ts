@@ -15,8 +15,12 @@ export interface Ended {
 
 /** A `troupe` that runs. */
 export interface Running {
-  /** Resolves when stdout or stderr has the text; rejects with all output where it ends before. */
-  says(text: string): Promise<void>
+  /** Resolves when stdout and stderr have the text, so many times; rejects with all output where it ends before. */
+  says(text: string, times?: number): Promise<void>
+  /** All that it has printed so far. */
+  output(): string
+  /** Types into its stdin. */
+  type(text: string): void
   signal(name: NodeJS.Signals): void
   readonly ended: Promise<Ended>
 }
@@ -28,7 +32,9 @@ export interface Project extends AsyncDisposable {
   troupe(...args: string[]): Promise<Ended>
   /** The same with `text` as stdin. */
   piped(text: string, ...args: string[]): Promise<Ended>
-  /** Starts one that goes on. */
+  /** Starts one in a terminal of its own, by util-linux's `script`. */
+  terminal(line: string): Running
+  /** Starts one that goes on. Its stdin stays open. */
   background(...args: string[]): Running
 }
 
@@ -56,7 +62,6 @@ export async function makeProject({ files = {}, env = {} }: ProjectOptions = {})
 
   const background = (...args: string[]): Running => {
     const child = spawn(process.execPath, [main, ...args], { cwd: dir, env: { ...cleanEnv(), ...env }, stdio: 'pipe' })
-    child.stdin.end()
     return follow(child, children)
   }
   const piped = (text: string, ...args: string[]): Promise<Ended> => {
@@ -67,9 +72,14 @@ export async function makeProject({ files = {}, env = {} }: ProjectOptions = {})
   return {
     dir,
     write,
-    troupe: (...args) => background(...args).ended,
+    troupe: (...args) => piped('', ...args),
     piped,
     background,
+    terminal(line) {
+      const command = `stty cols 120 rows 40; ${process.execPath} ${main} ${line}`
+      const options = { cwd: dir, env: { ...cleanEnv(), ...env, TERM: 'xterm' }, stdio: 'pipe' } as const
+      return follow(spawn('script', ['-qefc', command, '/dev/null'], options), children)
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all(Array.from(children, kill))
       await serverEnd(dir)
@@ -96,10 +106,11 @@ function follow(child: ChildProcess, children: Set<ChildProcess>): Running {
     children.delete(child)
     return { code: (code ?? signal) as number | string, ...output }
   })
-  const says = (text: string): Promise<void> =>
+  const all = (): string => output.stdout + output.stderr
+  const says = (text: string, times = 1): Promise<void> =>
     new Promise((resolve, reject) => {
       const check = (): void => {
-        if (!output.stdout.includes(text) && !output.stderr.includes(text)) return
+        if (all().split(text).length <= times) return
         waiting.delete(check)
         resolve()
       }
@@ -107,7 +118,8 @@ function follow(child: ChildProcess, children: Set<ChildProcess>): Running {
       check()
       void ended.then((end) => reject(new Error(`expected it to say ${text}, got: ${JSON.stringify(end)}`)))
     })
-  return { says, ended, signal: (name) => void child.kill(name) }
+  const type = (text: string): void => void child.stdin?.write(text)
+  return { says, output: all, type, ended, signal: (name) => void child.kill(name) }
 }
 
 async function kill(child: ChildProcess): Promise<void> {
