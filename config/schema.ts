@@ -57,6 +57,15 @@ export const schema = {
     default: defaultSystem,
     defaultText: 'host name and process id',
   }),
+  version: setting(
+    text(
+      'a semantic version such as "1.4.0"',
+      /^\d+\.\d+\.\d+(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/,
+    ),
+    {
+      meaning: "version of the application, told by its NATS micro services; unset: that of the project's package.json",
+    },
+  ),
   sender: setting(systemName, {
     meaning: 'name of this sender: replies and kept results are filed under it',
     default: 'any',
@@ -76,6 +85,11 @@ export const schema = {
   logFormat: setting(choice('auto', 'json', 'pretty'), {
     meaning: 'form of log lines; `auto`: pretty in a terminal, else JSON',
     default: 'auto',
+  }),
+  secrets: setting(list(text(), 'a list of words'), {
+    meaning:
+      'fields whose names contain one of these words are hidden in logs, events and listings, beside password, token, secret and the like',
+    default: [],
   }),
   nats: {
     servers: setting(list(address, 'a list of addresses of NATS servers such as "nats://localhost:4222"'), {
@@ -103,6 +117,14 @@ export const schema = {
     pingInterval: setting(duration('100ms'), {
       meaning: 'time between pings; two unanswered ones end a connection',
       default: '10s',
+    }),
+    silentAfter: setting(duration('100ms'), {
+      meaning: 'a connection on which nothing comes for so long, not even the answer to a ping, is dialled anew',
+      default: '5s',
+    }),
+    giveUpAfter: setting(duration('1s'), {
+      meaning:
+        'a system without a connection for so long ends with exit code 1; unset: never while NATS is away, after 1m while it refuses our credentials',
     }),
     tls: {
       ca: setting(path, { meaning: 'file with the certificate of the authority, PEM' }),
@@ -155,6 +177,21 @@ export const schema = {
       meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked',
     }),
     cancels: setting(duration('1s'), { meaning: 'how long a cancel waits for its message', default: '7d' }),
+    ledger: setting(duration('1m'), {
+      meaning: 'how long the account of an occurrence of a schedule is kept',
+      default: '30d',
+    }),
+  },
+  timer: {
+    check: setting(duration('100ms', '1h'), {
+      meaning: 'how often timers look whether every active schedule has its tick, and mend what is missing',
+      default: '30s',
+    }),
+    lostAfter: setting(duration('1s'), {
+      meaning:
+        'how long a run without an outcome counts as running for its schedule, unless the schedule says otherwise',
+      default: '1d',
+    }),
   },
   shutdown: {
     within: setting(duration('0s'), {

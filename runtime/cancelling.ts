@@ -2,9 +2,9 @@
 import type { Broker } from './broker/broker.ts'
 import { followCancels, Cancels, type Cancel, type CancelAnswer } from './broker/cancels.ts'
 import { toError } from './errors.ts'
-import type { HostedActor } from './hosted.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { Roster } from './roster.ts'
 import { systemClock } from './time/clock.ts'
 
 export interface CancellingHost {
@@ -12,7 +12,7 @@ export interface CancellingHost {
   readonly log: Logger
   /** How long a cancel holds: ms. */
   readonly keepMs: number
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
 }
 
 const PRUNE_MS = 60_000
@@ -54,14 +54,19 @@ export class Cancelling {
   #onCancel(actor: string, cancel: Cancel): void {
     const cancels = this.#cancels.get(actor)
     cancels?.add(cancel)
-    const hosted = this.#host.hosted(actor)
-    const running = hosted?.worker.recheckCancels((message) => cancels?.find(message)) ?? []
+    // Lives that failed and still end have runs too.
+    const running = this.#host.roster
+      .living(actor)
+      .flatMap(({ worker }) => worker.recheckCancels((message) => cancels?.find(message)))
     for (const run of running) this.#answer(cancel, { was: 'running', id: run.message.id })
-    hosted?.timer.cancel(cancel).then(
-      (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
-      (error: unknown) =>
-        this.#host.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
-    )
+    this.#host.roster
+      .of(actor)
+      ?.timer.cancel(cancel)
+      .then(
+        (ids) => ids.forEach((id) => this.#answer(cancel, { was: 'parked', id })),
+        (error: unknown) =>
+          this.#host.log.warn('a cancel could not reach what is parked', { actor, error: toError(error) }),
+      )
   }
 
   #answer(cancel: Cancel, answer: CancelAnswer): void {

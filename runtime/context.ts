@@ -8,11 +8,14 @@ import type { NatsConnection } from '@nats-io/transport-node'
 
 import type { Sender } from './client/sender.ts'
 import type { AbortedError } from './errors.ts'
+import type { Loss } from './isolation/crash.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { RunOccurrence } from './schedules/accounts.ts'
+import type { ScheduleContext } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 
-export interface Context {
+export interface Context<Resources = NoResources> {
   /** The message's id, the same through all attempts. */
   readonly id: string
   readonly actor: string
@@ -29,8 +32,8 @@ export interface Context {
   readonly planned: Date | undefined
   /** When it was first stored. */
   readonly sent: Date
-  /** `<schedule id>@<planned time>` for a message that a schedule made. */
-  readonly schedule: string | undefined
+  /** For a message that a schedule made: which one, for when, and the run before it. */
+  readonly schedule: ScheduleContext | undefined
   /** Name of the worker. */
   readonly worker: string
   /** Aborts at the time limit, on cancel, at the end of a shutdown, and when the lease is lost; `reason` is an `AbortedError`. */
@@ -49,9 +52,14 @@ export interface Context {
   readonly send: Sender['send']
   /** Sends a child and waits for its outcome. */
   readonly ask: Sender['ask']
+  /** What the actor named in `resources`, open. */
+  readonly resources: Resources
   /** The NATS connection of this system. */
   readonly connection: NatsConnection
 }
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- what nothing was named in: the same as resources of no names
+export type NoResources = {}
 
 /** What a context needs of its worker. */
 export interface ContextHost {
@@ -60,27 +68,55 @@ export interface ContextHost {
   readonly log: Logger
   readonly connection: NatsConnection
   readonly stopping: boolean
+  /** By name, open. */
+  readonly resources: Readonly<Record<string, unknown>>
   /** A sender whose messages are children of this one. */
-  senderFor(message: Message): Sender
+  senderFor(message: Message): ChildSender
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext
   progress(run: RunContext, value: unknown): void
 }
+
+/** What of a sender a handler has. */
+export type ChildSender = Pick<Sender, 'send' | 'ask'>
 
 export class RunContext implements Context {
   readonly #host: ContextHost
   /** The message as read; `id`, `attempt` and the like come from it. */
   readonly source: Message
-  /** Monotonic ms at which the run must be over. */
-  readonly limitAt: number
+  /** Monotonic ms by which it must be over however long it waits first: the message's deadline. */
+  readonly #latestAt: number
+  #limitAt: number
+  /** Told once, when it is told to stop: for whoever runs it elsewhere. */
+  onAbort: ((reason: AbortedError) => void) | undefined
+  /** The next crash makes it poison: nothing else is to run beside it. */
+  isSuspect = false
+  /** What ran it is gone, and this is what is known of its end. */
+  loss: Loss | undefined
+  /** What was looked up of the schedule that made this message. */
+  occurrence: RunOccurrence | undefined
+  #schedule: ScheduleContext | undefined
   #controller: AbortController | undefined
   #aborted: AbortedError | undefined
-  #sender: Sender | undefined
+  #sender: ChildSender | undefined
   #log: Logger | undefined
   #headers: Record<string, string> | undefined
 
-  constructor(host: ContextHost, source: Message, limitAt: number) {
+  constructor(host: ContextHost, source: Message, limitAt: number, latestAt = Infinity) {
     this.#host = host
     this.source = source
-    this.limitAt = limitAt
+    this.#limitAt = limitAt
+    this.#latestAt = latestAt
+  }
+
+  /** Monotonic ms at which the run must be over. */
+  get limitAt(): number {
+    return this.#limitAt
+  }
+  /** It waits for a place to run: its time limit begins when it has one. Returns what to call then. */
+  holdLimit(): () => void {
+    const leftMs = this.remaining()
+    this.#limitAt = this.#latestAt
+    return () => (this.#limitAt = Math.min(systemClock.monotonic() + leftMs, this.#latestAt))
   }
 
   get id(): string {
@@ -110,8 +146,8 @@ export class RunContext implements Context {
   get sent(): Date {
     return new Date(this.source.sentAt)
   }
-  get schedule(): string | undefined {
-    return this.source.schedule
+  get schedule(): ScheduleContext | undefined {
+    return this.occurrence && (this.#schedule ??= this.#host.scheduleOf(this.occurrence))
   }
   get worker(): string {
     return this.#host.worker
@@ -121,6 +157,9 @@ export class RunContext implements Context {
   }
   get connection(): NatsConnection {
     return this.#host.connection
+  }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources
   }
 
   get signal(): AbortSignal {
@@ -141,10 +180,11 @@ export class RunContext implements Context {
     if (this.#aborted) return
     this.#aborted = reason
     this.#controller?.abort(reason)
+    this.onAbort?.(reason)
   }
 
   remaining(): number {
-    return Math.max(0, this.limitAt - systemClock.monotonic())
+    return Math.max(0, this.#limitAt - systemClock.monotonic())
   }
   now(): Date {
     return new Date(this.#host.clock.now())
@@ -167,7 +207,7 @@ export class RunContext implements Context {
     return sender.ask.bind(sender)
   }
 
-  #children(): Sender {
+  #children(): ChildSender {
     return (this.#sender ??= this.#host.senderFor(this.source))
   }
 }

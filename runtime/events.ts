@@ -4,7 +4,9 @@
  * Level `failures` (the default) leaves out what happens to every healthy message.
  */
 import type { Failure } from './errors.ts'
+import type { CrashReport } from './isolation/crash.ts'
 import type { DeadReason } from './outcome.ts'
+import type { Strategy } from './supervision/decide.ts'
 
 /** What every event of a message carries. */
 export interface MessageEvent {
@@ -37,6 +39,10 @@ export interface MessageEvents {
   leak: MessageEvent & { readonly failure: Failure }
   /** The handler did not end after its signal: the message is settled, the code still runs. */
   abandoned: MessageEvent & { readonly reason: string }
+  /** The thread or process that ran it died: it was given back, and is counted. `crashes`: how many it has behind it. */
+  crashed: MessageEvent & { readonly report: CrashReport; readonly crashes: number }
+  /** The handler did not end after its signal: its thread or process was ended. */
+  killed: MessageEvent & { readonly reason: string; readonly member: string }
   /** It could not be settled for now and was given back with a delay. */
   unsettled: MessageEvent & { readonly failure: Failure }
 }
@@ -47,6 +53,12 @@ export interface SystemEvent {
   readonly at: string
 }
 
+/** What every event of a supervised child carries: its name, and its supervisor's (`system` is the root). */
+export interface ChildEvent extends SystemEvent {
+  readonly supervisor: string
+  readonly child: string
+}
+
 /** Events of systems: subject `<namespace>.event.system.<system>.<event>`. */
 export interface SystemEvents {
   started: SystemEvent & { readonly actors: readonly string[]; readonly pid: number }
@@ -54,14 +66,83 @@ export interface SystemEvents {
   stopped: SystemEvent
   disconnected: SystemEvent
   reconnected: SystemEvent
+  /** A thread or process of an isolated actor is ready. `tookMs`: since it was started. */
+  'member-started': SystemEvent & {
+    readonly actor: string
+    readonly member: string
+    readonly pid?: number
+    readonly tookMs: number
+  }
+  /** One has ended: it crashed, was ended for a message (`killed`), was replaced, was not needed, or the system stops. */
+  'member-ended': SystemEvent & {
+    readonly actor: string
+    readonly member: string
+    readonly why: MemberEnd
+    readonly report?: CrashReport
+  }
+  /** An actor or supervisor was started; `life` is 1 for the first time, more after restarts. */
+  'child-started': ChildEvent & { readonly life: number }
+  /** It was told to stop, and has. */
+  'child-stopped': ChildEvent
+  /** It ended by itself, and as it should; a supervisor that gave up is told so with its `failure`. */
+  'child-ended': ChildEvent & { readonly how: 'normal' | 'shutdown'; readonly upMs: number; readonly failure?: Failure }
+  /** It failed. What its supervisor does about it follows as `child-restarting`, `supervisor-gave-up` or not at all (temporary). */
+  'child-failed': ChildEvent & { readonly failure: Failure; readonly upMs: number }
+  /** It could not be started; `tries` counts those in a row. */
+  'child-start-failed': ChildEvent & { readonly failure: Failure; readonly tries: number }
+  /** These are stopped now, those are started after the wait; so many restarts were made within the supervisor's period. */
+  'child-restarting': ChildEvent & {
+    readonly strategy: Strategy
+    readonly stop: readonly string[]
+    readonly start: readonly string[]
+    readonly afterMs: number
+    readonly restarts: number
+  }
+  /** It did not stop in its time, or its stop failed: it was left behind. */
+  'child-stop-failed': ChildEvent & { readonly failure: Failure }
+  /** More restarts than it may make: it stops its children and ends, and the supervisor above it decides. Of the root: the process ends. */
+  'supervisor-gave-up': ChildEvent & { readonly failure: Failure }
+  /** Significant children have ended: it stops the others and ends. */
+  'supervisor-shut-down': ChildEvent
+  /**
+   * What its timers found about a schedule: `missed` (how many, and why), `paused` (by a failure), `lost` (a run without an outcome), `broken`
+   * (the record can't be read), `refused` (the mailbox does not take its message), `edited` (it is other than its declaration, which
+   * is not put over it), `undeclared` (its declaration is gone from the code).
+   */
+  schedule: SystemEvent & {
+    readonly actor: string
+    readonly schedule: string
+    readonly what: ScheduleNews
+    readonly detail: string
+    readonly count?: number
+  }
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
+  /** A lane of an actor is paused (`all`: its one queue), by `troupe pause` or `nats consumer pause`; `until` RFC 3339, absent: until it is resumed. */
+  paused: SystemEvent & { readonly actor: string; readonly lane: string; readonly until?: string }
+  resumed: SystemEvent & { readonly actor: string; readonly lane: string }
+  /**
+   * JetStream says something about a stream or consumer of an actor that runs here, or of those that all share: `leader` (a
+   * new one), `quorum-lost` (it stands still), `deleted`, `max-deliveries`. Told by each system that follows it.
+   */
+  advisory: SystemEvent & {
+    readonly kind: 'leader' | 'quorum-lost' | 'deleted' | 'max-deliveries'
+    readonly stream: string
+    readonly consumer?: string
+    readonly actor?: string
+    readonly text: string
+  }
   /** The event loop stood still for so long: by a handler among those named. */
   blocked: SystemEvent & {
     readonly forMs: number
     readonly running: readonly { readonly id: string; readonly message: string }[]
   }
 }
+
+/** Why a thread or process of an isolated actor ended. */
+export type MemberEnd = 'crashed' | 'killed' | 'recycled' | 'idle' | 'stopped'
+
+export type ScheduleNews = 'missed' | 'paused' | 'lost' | 'broken' | 'refused' | 'edited' | 'undeclared'
 
 export type EventLevel = 'off' | 'failures' | 'all'
 

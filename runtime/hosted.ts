@@ -7,14 +7,19 @@
 import type { ActorSpec } from './actor.ts'
 import type { Broker } from './broker/broker.ts'
 import type { Cancel } from './broker/cancels.ts'
-import type { Delivery } from './broker/delivery.ts'
+import type { Delivery, Placed } from './broker/delivery.ts'
 import type { Trouble } from './broker/pull.ts'
 import type { ServerClock } from './broker/serverClock.ts'
-import { serveActor, type LiveService } from './broker/service.ts'
+import { serveActor, type LiveService, type ServiceCard } from './broker/service.ts'
 import type { Failure } from './errors.ts'
+import type { SystemEvent, SystemEvents } from './events.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import type { MemberInfo } from './isolation/pool.ts'
 import type { Message } from './message.ts'
+import type { Place } from './place.ts'
+import type { Accounts } from './schedules/accounts.ts'
+import type { Chains } from './schedules/chains.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
@@ -38,8 +43,35 @@ export interface TimerServices {
   onTrouble(actor: string, trouble: Trouble): void
   /** A message that can never be put into its mailbox: buried as a dead letter, then its delivery is ended. */
   bury(delivery: Delivery, message: Message, failure: Failure, then: () => void): void
-  /** A message that was cancelled while it waited: told to who waits for its outcome. */
-  dropped(message: Message, origin: string, reason: string): void
+  /** A message that was cancelled while it waited: told to who waits for its outcome. Resolves when that is stored; never rejects. */
+  dropped(
+    message: Message,
+    place: Pick<Placed, 'stream' | 'sequence' | 'storedAt'>,
+    origin: string,
+    reason: string,
+  ): Promise<void>
+  readonly schedules: ScheduleServices
+}
+
+/** What a timer has to know of schedules. */
+export interface ScheduleServices {
+  /** Named in what it writes into the ledger. */
+  readonly writer: string
+  /** For schedules that set none: ms. */
+  readonly lostAfterMs: number
+  /** How often it looks whether every schedule has its tick: ms. */
+  readonly checkMs: number
+  /** The links of the actor, which are read again at each check. */
+  readonly chains: Chains
+  tell(event: Omit<SystemEvents['schedule'], keyof SystemEvent | 'actor'>): void
+}
+
+/** The threads or processes of an isolated actor, as its host sees them. */
+export interface HostedPool {
+  readonly members: readonly MemberInfo[]
+  /** Handlers may ask whether the system stops. */
+  tellStopping(): void
+  clockMoved(): void
 }
 
 export interface HostedParts {
@@ -47,8 +79,13 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
-  /** Name of the system, told in the micro service's metadata. */
-  readonly system: string
+  /** What is open while its handlers run: in this process, or in each of its threads or processes. */
+  readonly place: Pick<Place, 'open' | 'close'>
+  /** Of an isolated actor: its threads or processes. */
+  readonly pool: HostedPool | undefined
+  readonly accounts: Accounts
+  /** What its micro service says of it. */
+  readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
   drop(): void
 }
@@ -69,6 +106,11 @@ export class HostedActor implements Child {
     this.timer = parts.timer
   }
 
+  /** Threads or processes of an isolated actor, for reports; none where handlers run inline. */
+  get members(): readonly MemberInfo[] {
+    return this.#parts.pool?.members ?? []
+  }
+
   /** Resolves when it failed: what it held is then given back by `stop`, which its supervisor calls. */
   get ended(): Promise<Exit> {
     return this.#ending.ended
@@ -79,21 +121,31 @@ export class HostedActor implements Child {
     this.#ending.end({ kind: 'failed', error })
   }
 
-  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. */
-  async start(): Promise<void> {
-    const { broker, system } = this.#parts
+  /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { broker, card, place } = this.#parts
     try {
+      await place.open(signal)
+      await broker.connection.whenConnected(signal)
+      await this.#parts.accounts.start()
       await Promise.all([this.worker.start(), this.timer.start()])
-      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), { system })
+      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
       await this.stop(0)
       throw error
     }
   }
 
-  /** All at once: from this moment on nothing is taken any more, wherever it would come from. */
+  /** All at once: from this moment on nothing is taken any more, wherever it would come from. A later, shorter time is taken over. */
   stop(withinMs: number): Promise<void> {
+    if (this.#stopping !== undefined) setTimeout(() => this.hurry(), withinMs).unref()
     return (this.#stopping ??= this.#stop(withinMs))
+  }
+
+  /** The clock that handlers and timers see was moved. */
+  clockMoved(): void {
+    this.timer.clockMoved()
+    this.#parts.pool?.clockMoved()
   }
 
   /** What runs gets no more time. */
@@ -103,7 +155,10 @@ export class HostedActor implements Child {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    this.#parts.pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    await this.#parts.place.close()
+    this.#parts.accounts.stop()
     this.#parts.drop()
   }
 }

@@ -18,10 +18,16 @@ import type { Invoke } from './flow/execute.ts'
 import { MAX_BUFFER } from './flow/fetch.ts'
 import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
+import { isolatedConcurrency, IsolatedActor } from './isolation/isolated.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import { Place } from './place.ts'
+import type { Roster } from './roster.ts'
+import { Accounts } from './schedules/accounts.ts'
+import { runBefore } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -33,6 +39,9 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** Values that stand for resources of these names. */
+  readonly resources: Readonly<Record<string, unknown>>
+  readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
   /** The time that handlers see. */
@@ -46,8 +55,7 @@ export interface HostingParts {
   /** Why a message that is about to run is cancelled, if it is. */
   cancelled(actor: string, message: Message): string | undefined
   timer(spec: ActorSpec, services: TimerServices): HostedTimer
-  /** The actor as it lives now. */
-  hosted(actor: string): HostedActor | undefined
+  readonly roster: Roster
   /** Whether the whole system stops: then nothing is mended any more. */
   stopping(): boolean
 }
@@ -59,17 +67,46 @@ export class Hosting {
     this.#parts = parts
   }
 
-  /** An actor that is not started yet. */
+  /** A new life of an actor, not started yet. */
   host(spec: ActorSpec): HostedActor {
-    const { link, system } = this.#parts
-    const { worker, drop } = this.#worker(spec)
-    return new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), system, drop })
+    const { link, observing, roster } = this.#parts
+    const accounts = this.#accounts(spec)
+    const { worker, drop, place, isolated } = this.#worker(spec, accounts)
+    const card = observing.card(spec)
+    const left = (): void => {
+      drop()
+      roster.leave(life)
+    }
+    const timer = this.#timer(spec, accounts)
+    const life = new HostedActor({
+      spec,
+      broker: link.broker,
+      worker,
+      timer,
+      accounts,
+      place,
+      pool: isolated?.pool,
+      card,
+      drop: left,
+    })
+    const onCapacity = (): void => worker.capacityChanged()
+    isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => life.fail(error) })
+    roster.enter(life)
+    return life
   }
 
-  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
+  #accounts({ name: actor }: ActorSpec): Accounts {
+    const { link, system } = this.#parts
+    const { broker, clock } = link
+    return new Accounts({ broker, actor, writer: `${system}/${actor}`, serverNow: () => clock.now() })
+  }
+
+  #worker(spec: ActorSpec, accounts: Accounts): Parts {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
-    const concurrency = spec.concurrency ?? config.mailbox.concurrency
+    const { isolation } = spec
+    const concurrency =
+      isolation === undefined ? (spec.concurrency ?? config.mailbox.concurrency) : isolatedConcurrency(spec, isolation)
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
     const settings = {
       name: `${system}/${spec.name}`,
@@ -77,39 +114,89 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
-    const worker = new ActorWorker(spec, settings, leases, {
+    const senderFor = (message: Message | undefined): Sender => new Sender(senderHost, message && lineageOf(message))
+    const isolated =
+      isolation &&
+      new IsolatedActor(spec, isolation, {
+        worker: settings.name,
+        concurrency,
+        graceMs,
+        leaseMs: leases.leaseMs,
+        clock: parts.clock,
+        log,
+        nats: broker.connection.settings,
+        given: parts.resources,
+        senderFor,
+        runBefore: (occurrence) => runBefore(broker, spec.name, occurrence),
+        tellSystem: (event, data) => parts.tell(event, data),
+      })
+    const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
+    const worker = new ActorWorker(isolated?.spec ?? spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
       events: config.events,
+      secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
-      senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      senderFor,
+      pool: isolated?.pool,
+      resources: () => place.resources,
       invoke,
+      accounts,
+      tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop }
+    return { worker, drop, place: isolated?.pool ?? place, isolated }
   }
 
-  #timer(spec: ActorSpec): HostedTimer {
-    const { broker, clock } = this.#parts.link
+  #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {
+    const { broker, clock, config } = this.#parts.link
+    const { lostAfterMs, checkMs } = config.timer
     return this.#parts.timer(spec, {
       broker,
       clock,
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
-      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
-      dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
+      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
+      dropped: async (message, place, origin, reason) => {
+        tellDropped(broker, message, origin, reason)
+        await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
+      },
+      schedules: {
+        writer: `${this.#parts.system}/timer`,
+        lostAfterMs,
+        checkMs,
+        chains: accounts.chains,
+        tell: (event) => this.#tellOfSchedule(spec.name, event),
+      },
     })
   }
 
-  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
+  #tellOfSchedule(actor: string, event: Parameters<TimerServices['schedules']['tell']>[0]): void {
+    this.#parts.log.warn('schedule', { actor, ...event })
+    this.#parts.tell('schedule', { actor, ...event })
+  }
+
+  /** What can't be written here is found out by its schedule when the run counts as lost. */
+  async #accountUnrun(accounts: Accounts, ...end: Parameters<Accounts['accountUnrun']>): Promise<void> {
+    await accounts.accountUnrun(...end).catch((error: unknown) =>
+      this.#parts.log.warn('schedules could not be told of the end of a message', {
+        actor: end[0].actor,
+        id: end[0].id,
+        error: toError(error),
+      }),
+    )
+  }
+
+  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, accounts: Accounts, then: () => void): void {
     const { broker } = this.#parts.link
-    const told = (reason: DeadReason): void => {
-      this.#parts.hosted(message.actor)?.worker.tellUndelivered(message, reason, failure)
+    const told = async (reason: DeadReason): Promise<void> => {
+      await this.#accountUnrun(accounts, message, delivery, 'dead', failure)
+      this.#parts.roster.of(message.actor)?.worker.tellUndelivered(message, reason, failure)
       then()
     }
     buryUndelivered(broker, delivery, message, failure, this.#parts.system).then(told, (error: unknown) => {
@@ -145,8 +232,24 @@ export class Hosting {
   }
 }
 
+/** What one life of an actor is made of, besides its timer. */
+interface Parts {
+  readonly worker: ActorWorker
+  readonly drop: () => void
+  readonly place: Pick<Place, 'open' | 'close'>
+  readonly isolated: IsolatedActor | undefined
+}
+
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
 const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
 /** Events of messages that are worth a line in the log. */
-const WARNED: ReadonlySet<keyof MessageEvents> = new Set(['retry', 'dead', 'abandoned', 'unsettled', 'lease-lost'])
+const WARNED: ReadonlySet<keyof MessageEvents> = new Set([
+  'retry',
+  'dead',
+  'abandoned',
+  'unsettled',
+  'lease-lost',
+  'crashed',
+  'killed',
+])

@@ -1,8 +1,14 @@
 /**
- * Structured logs: one record a line, JSON for machines, plain text for a terminal. Writing a log never throws, whatever is in
- * the fields, and never shows what a field's name says is a secret.
+ * Structured logs: one record a line, JSON for machines (written by pino), plain text for a terminal. Writing a log never throws,
+ * whatever is in the fields, and never shows what a field's name says is a secret.
+ *
+ * Why fields are cleaned here and not by pino's redaction: that knows paths, and a secret may stand anywhere.
  */
+import { pino, type Logger as PinoLogger } from 'pino'
 
+import { cleanFields } from './logFields.ts'
+import { prettyLine } from './logPretty.ts'
+import { builtInSecrets, hideLogin, type Secrets } from './secrets.ts'
 import { systemClock } from './time/clock.ts'
 
 /** Writes records. Any logger of this form can take its place. */
@@ -21,6 +27,8 @@ export type LogFields = Readonly<Record<string, unknown>>
 /** What is written: a level and all after it in `debug`, `info`, `warn`, `error`; `silent` for nothing. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
+export type RecordLevel = Exclude<LogLevel, 'silent'>
+
 /** How `createLogger` writes. */
 export interface LogOptions {
   /** `info` by default. */
@@ -29,6 +37,8 @@ export interface LogOptions {
   readonly format?: 'json' | 'pretty' | 'auto'
   /** Standard error by default. Colours appear only where `isTTY` is true. */
   readonly stream?: LogStream
+  /** What is hidden. Default: the built-in words. */
+  readonly secrets?: Secrets
 }
 
 /** Where lines go. */
@@ -37,34 +47,43 @@ export interface LogStream {
   readonly isTTY?: boolean
 }
 
-/** A logger that writes lines to a stream. */
-export function createLogger(options: LogOptions = {}): Logger {
-  const stream = options.stream ?? process.stderr
-  const isTerminal = stream.isTTY === true
-  const pretty = options.format === 'pretty' || (options.format !== 'json' && isTerminal)
-  const toLine = pretty ? prettyLine(isTerminal) : jsonLine
-  const sink: Sink = {
-    least: ranks[options.level ?? 'info'],
-    write: (record) => void stream.write(`${toLine(record)}\n`),
-  }
-  return new LineLogger(sink, undefined, {})
+/** A record whose fields are clean. */
+export interface LogRecord {
+  readonly level: RecordLevel
+  readonly message: string
+  readonly fields: LogFields
 }
 
-type Level = Exclude<LogLevel, 'silent'>
+/** A logger that hands every record on, cleaned, whatever its level: for whoever writes elsewhere. */
+export function createRelay(write: (record: LogRecord) => void): Logger {
+  return new LineLogger({ least: RANKS.debug, secrets: builtInSecrets, write }, undefined, {})
+}
 
 interface Sink {
   readonly least: number
+  readonly secrets: Secrets
   write(record: LogRecord): void
 }
 
-interface LogRecord {
-  readonly level: Level
-  readonly timeMs: number
-  readonly message: string
-  readonly fields: Readonly<Record<string, unknown>>
+/** A logger that writes lines to a stream. */
+export function createLogger(options: LogOptions = {}): Logger {
+  const { stream = process.stderr, level = 'info', format = 'auto', secrets = builtInSecrets } = options
+  const isTerminal = stream.isTTY === true
+  const isPretty = format === 'pretty' || (format === 'auto' && isTerminal)
+  const write = isPretty ? toTerminal(stream, isTerminal) : toPino(jsonPino(stream))
+  return new LineLogger({ least: RANKS[level], secrets, write }, undefined, {})
 }
 
-const ranks: Readonly<Record<LogLevel, number>> = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 }
+/**
+ * Writes through a pino logger of your own: its transports, its bindings, its level. Pass it as `logger` to `run`. Fields are
+ * cleaned first, as everywhere.
+ */
+export function pinoLogger(logger: PinoLogger, secrets: Secrets = builtInSecrets): Logger {
+  const least = (['debug', 'info', 'warn', 'error'] as const).find((level) => logger.isLevelEnabled(level))
+  return new LineLogger({ least: RANKS[least ?? 'silent'], secrets, write: toPino(logger) }, undefined, {})
+}
+
+const RANKS: Readonly<Record<LogLevel, number>> = { debug: 10, info: 20, warn: 30, error: 40, silent: 99 }
 
 class LineLogger implements Logger {
   readonly #sink: Sink
@@ -78,32 +97,32 @@ class LineLogger implements Logger {
   }
 
   debug(message: string, fields?: LogFields): void {
-    if (this.#sink.least <= ranks.debug) this.#write('debug', message, fields)
+    if (this.#sink.least <= RANKS.debug) this.#write('debug', message, fields)
   }
 
   info(message: string, fields?: LogFields): void {
-    if (this.#sink.least <= ranks.info) this.#write('info', message, fields)
+    if (this.#sink.least <= RANKS.info) this.#write('info', message, fields)
   }
 
   warn(message: string, fields?: LogFields): void {
-    if (this.#sink.least <= ranks.warn) this.#write('warn', message, fields)
+    if (this.#sink.least <= RANKS.warn) this.#write('warn', message, fields)
   }
 
   error(message: string, fields?: LogFields): void {
-    if (this.#sink.least <= ranks.error) this.#write('error', message, fields)
+    if (this.#sink.least <= RANKS.error) this.#write('error', message, fields)
   }
 
   child(fields: LogFields): Logger {
     return new LineLogger(this.#sink, this, fields)
   }
 
-  #write(level: Level, message: string, fields: LogFields = {}): void {
-    this.#sink.write({ level, timeMs: systemClock.now(), message: hideCredentials(message), fields: this.#all(fields) })
+  #write(level: RecordLevel, message: string, fields: LogFields = {}): void {
+    this.#sink.write({ level, message: hideLogin(message), fields: this.#all(fields) })
   }
 
-  #all(fields: LogFields): Readonly<Record<string, unknown>> {
+  #all(fields: LogFields): LogFields {
     try {
-      return clean({ ...this.#inherited(), ...fields }, []) as Record<string, unknown>
+      return cleanFields({ ...this.#inherited(), ...fields }, this.#sink.secrets)
     } catch {
       return { fields: '[unreadable]' }
     }
@@ -114,100 +133,39 @@ class LineLogger implements Logger {
   }
 }
 
-function jsonLine({ level, timeMs, message, fields }: LogRecord): string {
-  const head = { level, time: new Date(timeMs).toISOString(), msg: message }
-  const entries = Object.entries(fields).map(([key, value]) => [Object.hasOwn(head, key) ? `${key}_` : key, value])
-  return JSON.stringify(Object.fromEntries([...Object.entries(head), ...entries]))
+function jsonPino(stream: LogStream): PinoLogger {
+  const options = {
+    level: 'debug',
+    // Who runs is said by the record that tells of the start, not by each.
+    base: null,
+    timestamp: () => `,"time":"${isoNow()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
+  return pino(options, { write: (line: string) => void stream.write(line) })
 }
 
-const colours: Readonly<Record<Level | 'dim', number>> = { debug: 90, info: 32, warn: 33, error: 31, dim: 90 }
+function toPino(logger: PinoLogger): Sink['write'] {
+  return ({ level, message, fields }) => logger[level](renamed(fields), message)
+}
 
-function prettyLine(coloured: boolean): (record: LogRecord) => string {
-  const paint = (colour: number, text: string): string => (coloured ? `\u001B[${colour}m${text}\u001B[39m` : text)
-  return ({ level, timeMs, message, fields }) => {
-    const time = paint(colours.dim, new Date(timeMs).toISOString().slice(11, 23))
-    const pairs = Object.entries(fields).map(
-      ([key, value]) => ` ${paint(colours.dim, `${printable(key)}=`)}${brief(value)}`,
+/** What pino writes itself would stand there twice. */
+const HEAD: ReadonlySet<string> = new Set(['level', 'time', 'msg'])
+
+function renamed(fields: LogFields): LogFields {
+  for (const key of HEAD) {
+    if (!Object.hasOwn(fields, key)) continue
+    return Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [HEAD.has(name) ? `${name}_` : name, value]),
     )
-    const stacks = Object.values(fields).map(stackOf).join('')
-    return `${time} ${paint(colours[level], level.toUpperCase().padEnd(5))} ${printable(message)}${pairs.join('')}${stacks}`
   }
+  return fields
 }
 
-function brief(value: unknown): string {
-  if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return printable(value)
-  if (isCleanedError(value)) return JSON.stringify(`${String(value['name'])}: ${String(value['message'])}`)
-  return JSON.stringify(value) ?? 'undefined'
+function toTerminal(stream: LogStream, isColoured: boolean): Sink['write'] {
+  const toLine = prettyLine(isColoured)
+  return (record) => void stream.write(`${toLine(record, isoNow())}\n`)
 }
 
-function stackOf(value: unknown): string {
-  if (!isCleanedError(value)) return ''
-  const lines = String(value['stack']).split('\n').slice(1)
-  return lines.map((line) => `\n    ${printable(line.trim())}`).join('')
-}
-
-function isCleanedError(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && 'stack' in value && 'message' in value
-}
-
-/** Text from strangers must not move the cursor of whoever reads it, nor begin a line of its own. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
-const secretName = /password|passwd|passphrase|token|secret|authori[sz]ation|apikey|privatekey|credential|seed|cookie/
-const deepest = 8
-const longestList = 100
-
-/** A copy that JSON can write: secrets hidden, cycles and what is too deep cut, everything else in its shortest useful form. */
-function clean(value: unknown, above: readonly object[]): unknown {
-  if (typeof value === 'string') return hideCredentials(value)
-  if (typeof value === 'bigint') return String(value)
-  if (typeof value === 'function' || typeof value === 'symbol') return `[${typeof value}]`
-  if (typeof value !== 'object' || value === null) return value
-  if (above.includes(value)) return '[circular]'
-  if (above.length >= deepest) return '[deep]'
-  try {
-    return cleanObject(value, [...above, value])
-  } catch {
-    return '[unreadable]'
-  }
-}
-
-function cleanObject(value: object, above: readonly object[]): unknown {
-  if (value instanceof Uint8Array) return `[${value.length} bytes]`
-  if (value instanceof Error) return cleanError(value, above)
-  if (value instanceof Map)
-    return cleanEntries(
-      Array.from(value, ([key, child]) => [String(key), child]),
-      above,
-    )
-  if (Array.isArray(value) || value instanceof Set) {
-    const all = Array.from(value as Iterable<unknown>)
-    const shown = all.slice(0, longestList).map((child) => clean(child, above))
-    return all.length > longestList ? [...shown, `[${all.length - longestList} more]`] : shown
-  }
-  if ('toJSON' in value && typeof value.toJSON === 'function')
-    return clean((value as { toJSON(): unknown }).toJSON(), above)
-  return cleanEntries(Object.entries(value), above)
-}
-
-function cleanError(error: Error, above: readonly object[]): unknown {
-  const { name, message, stack, cause } = error
-  const own = Object.entries(error).filter(([key]) => key !== 'name' && key !== 'cause')
-  const all: [string, unknown][] = [['name', name], ['message', message], ['stack', stack], ...own]
-  return cleanEntries(cause === undefined ? all : [...all, ['cause', cause]], above)
-}
-
-function cleanEntries(entries: readonly (readonly [string, unknown])[], above: readonly object[]): unknown {
-  return Object.fromEntries(entries.map(([key, child]) => [key, isSecret(key) ? '[hidden]' : clean(child, above)]))
-}
-
-function isSecret(name: string): boolean {
-  return secretName.test(name.toLowerCase().replaceAll(/[-_\s]/g, ''))
-}
-
-/** `nats://user:password@host` without the part before the `@`. */
-function hideCredentials(text: string): string {
-  return text.includes('@') ? text.replaceAll(/:\/\/[^\s/@]+@/g, '://[hidden]@') : text
+function isoNow(): string {
+  return new Date(systemClock.now()).toISOString()
 }

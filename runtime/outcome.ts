@@ -2,6 +2,7 @@
  * How a run of a handler ended: a closed set (DESIGN section 1), and the values that a handler may return to choose one.
  */
 import type { Failure } from './errors.ts'
+import type { CrashReport, Crashes } from './isolation/crash.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
 
 /** Why a message became a dead letter; stands in the header `Troupe-Reason`. */
@@ -30,12 +31,16 @@ export type Outcome =
       readonly reason: DeadReason
       readonly failure: Failure
       readonly stack?: string | undefined
+      /** Of a poison message: the crashes that were seen. */
+      readonly crashes?: readonly CrashReport[]
     }
+  /** The thread or process that ran it died; the message is to blame, as far as is known. */
+  | { readonly kind: 'crashed'; readonly crashes: Crashes }
   | { readonly kind: 'cancelled'; readonly reason: string }
   | { readonly kind: 'expired' }
   | { readonly kind: 'released' }
   /** The message is settled already: an earlier run ended, only its ack was lost. */
-  | { readonly kind: 'settled'; readonly by: 'retry' | 'result' }
+  | { readonly kind: 'settled'; readonly by: 'retry' | 'result' | 'ledger' }
   | { readonly kind: 'lease-lost'; readonly finished: boolean; readonly value?: unknown }
 
 /** What a caller is told of a message's end; stands in the header `Troupe-Status`. */

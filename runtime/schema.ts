@@ -3,6 +3,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 
 import { PayloadError, toError } from './errors.ts'
+import { builtInSecrets, HIDDEN, type Secrets } from './secrets.ts'
 
 /** One thing that a schema refuses, and where: `items[2].name`; the path of the whole payload is empty. */
 export interface Issue {
@@ -57,13 +58,25 @@ function formatPath(path: readonly (PropertyKey | StandardSchemaV1.PathSegment)[
 
 const shownIssues = 10
 
+function isAboutSecret({ path }: Issue, secrets: Secrets): boolean {
+  return path.split(/[.[\]"]+/).some((name) => secrets.isSecret(name))
+}
+
 /**
  * The error of a payload that a schema refuses: code `INVALID_PAYLOAD`; the first ten issues in the text, all in `data.issues`.
  *
  * @param actor whose message it is
  * @param message the message's name
+ * @param secrets what is wrong with a field that is named like one is not told
  */
-export function payloadError(actor: string, message: string, issues: readonly Issue[]): PayloadError {
+export function payloadError(
+  actor: string,
+  message: string,
+  found: readonly Issue[],
+  secrets: Secrets = builtInSecrets,
+): PayloadError {
+  // Some libraries say what came.
+  const issues = found.map((issue) => (isAboutSecret(issue, secrets) ? { ...issue, message: HIDDEN } : issue))
   const shown = issues.slice(0, shownIssues).map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
   const more = issues.length > shownIssues ? `; and ${issues.length - shownIssues} more` : ''
   const text = `expected a payload that the schema of ${actor}.${message} accepts, got: ${shown.join('; ')}${more}`

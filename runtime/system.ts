@@ -1,75 +1,95 @@
+import { SupervisorActor } from '../actors/supervisor/supervisor.ts'
 import { Timer } from '../actors/timer/timer.ts'
 import { loadConfig, type Config } from '../config/index.ts'
 /**
  * A system: everything that one process hosts. This file wires it, and nothing else does.
  *
  * Starting, in order, since each step stands on the one before: connection (or own server) → shared assets → the server's
- * clock → the keeper of leases → cancels, read to their end → workers, timers, live endpoints → control.
- * Stopping is the reverse, so that nothing loses what it needs: live endpoints, timers and workers take no more, and drain →
+ * clock → the keeper of leases → cancels, read to their end → the supervision tree: actors (worker, timer, live endpoints) in their
+ * order → control.
+ * Stopping is the reverse, so that nothing loses what it needs: actors take no more, and drain, in the tree's order →
  * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
-import { specOf, type ActorSpec, type AnyActor } from './actor.ts'
+import type { ActorSpec } from './actor.ts'
+import { applicationOf, type Application } from './application.ts'
 import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
 import { Cancelling } from './cancelling.ts'
-import type { RunContext } from './context.ts'
-import { ConfigError, toFailure } from './errors.ts'
-import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
-import { composeMiddleware, type Middleware } from './flow/middleware.ts'
+import { toError } from './errors.ts'
+import type { SystemEvent, SystemEvents } from './events.ts'
+import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import { watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
+import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
-import { Budget, endRule, whenDone, type EndRule, type Until } from './onceAndOut.ts'
+import { Mishaps } from './mishaps.ts'
+import { Observing } from './observe/observing.ts'
+import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
+import { Roster } from './roster.ts'
 import { handleSignals } from './signals.ts'
-import { systemClock, type Clock } from './time/clock.ts'
+import { buildSupervisor } from './supervision/build.ts'
+import type { Exit } from './supervision/child.ts'
+import { rootCause } from './supervision/failures.ts'
+import { Supervision } from './supervision/supervision.ts'
+import type { Supervisor } from './supervision/supervisor.ts'
+import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
+import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
+import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
-import { linkTo, overridesOf, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { linkTo, Troupe, type Link } from './troupe.ts'
+import { StatusAnswers } from './view/systems.ts'
 
-export interface RunOptions extends Omit<ConnectOptions, 'actors'> {
-  /** The actors to run. */
-  actors: readonly AnyActor[]
-  /** Wrapped around every handler, the first outermost. */
-  middleware?: readonly Middleware[]
-  /** SIGTERM and SIGINT drain, a second one aborts. Default true. */
-  signals?: boolean
-  /** When the system ends by itself. Default never. */
-  until?: Until
-  /** Between a run's signal and giving it up. Default 5 s. */
-  grace?: Duration
-  /** Where log lines go. Default: stderr, by `logLevel` and `logFormat`. */
-  logger?: Logger
-  /** The time that handlers see. Default: the machine's. */
-  clock?: Clock
-  /** Called for every event of a message in this process, whatever is published. */
-  onEvent?: <K extends keyof MessageEvents>(event: K, data: MessageEvents[K]) => void
+/** A system that was planned and not started yet. */
+export interface PlannedSystem extends AsyncDisposable {
+  /** Starts it, once; resolves when its workers pull. Throws `ConfigError`, `UnavailableError`, `BrokerError`, and what a worker's start throws. */
+  start(): Promise<System>
+  /** Stops it, also while it starts. See `System.stop`. */
+  stop(options?: { within?: Duration }): Promise<void>
 }
 
-/** Starts a system and resolves when its workers pull. Throws `ConfigError`, `UnavailableError`, `BrokerError`. */
-export async function run(options: RunOptions): Promise<System> {
+/** Plans a system from its supervision tree. Throws `ConfigError` (`INVALID_OPTION`, `NOT_AN_ACTOR`) at once where the tree is none. */
+export function createSystem(options: SystemOptions): PlannedSystem {
+  treeOf(options)
+  let started: Promise<System> | undefined
+  const start = (): Promise<System> => (started ??= run(options))
+  const stop: PlannedSystem['stop'] = async (how) => (await started?.catch(() => undefined))?.stop(how)
+  return { start, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** Starts a system and resolves when its workers pull. Throws what `PlannedSystem.start` throws. */
+export async function run(options: RunOptions | SystemOptions): Promise<System> {
+  treeOf(options)
   const { config, root } = await loadConfig({ overrides: configOf(options) })
   return startSystem(config, root, options)
 }
 
+type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
+
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
-export async function startSystem(config: Config, root: string, options: RunOptions, open = linkTo): Promise<System> {
-  const specs = options.actors.map((actor) => specOf(actor))
-  checkNames(specs)
+export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
+  checkMayRun()
+  const tree = treeOf(options)
   const link = await open(config, root)
-  const system = new System(link, specs, options)
+  const application = await applicationOf(root)
+  const version = config.version ?? application.version
+  const system = new System(link, tree, options, { ...application, version })
   try {
     await system.start()
   } catch (error) {
     await system.stop({ within: 0 }).catch(() => {})
-    throw error
+    throw rootCause(toError(error))
   }
   return system
 }
 
 const GRACE_MS = 5_000
+/** A worker that does not end after its grace has so much longer to give up and settle what it holds. */
+const OVERDUE_MS = 10_000
 
 export class System {
   readonly name: string
@@ -78,54 +98,79 @@ export class System {
   readonly troupe: Troupe
   /** Verbs that this system answers on `<namespace>.control.<system>.…`. */
   readonly control: Control
+  /** What runs here and how it is: its tree, and restarts by hand. */
+  readonly supervision: Supervision
   readonly #link: Link
   readonly #specs: readonly ActorSpec[]
-  readonly #options: RunOptions
+  readonly #options: HostOptions
   readonly #graceMs: number
   readonly #end: EndRule
   readonly #budget: Budget
-  readonly #hosted = new Map<string, HostedActor>()
+  readonly #roster = new Roster()
+  readonly #root: Supervisor
+  readonly #supervisor: SupervisorActor
+  readonly #mishaps: Mishaps
+  #hosting: Hosting | undefined
+  /** What this system counts and tells of itself. */
+  readonly observing: Observing
   readonly #cancelling: Cancelling
+  readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
-  constructor(link: Link, specs: readonly ActorSpec[], options: RunOptions) {
+  constructor(link: Link, tree: SupervisorSpec, options: HostOptions, application: Application) {
     const { config, broker } = link
     this.name = config.system
-    this.log = options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat })
+    this.log =
+      options.logger ?? createLogger({ level: config.logLevel, format: config.logFormat, secrets: link.secrets })
     this.troupe = new Troupe({ ...link, close: () => this.stop() })
     this.control = new Control(broker, this.name)
     this.#link = link
-    this.#specs = specs
+    this.#specs = actorsOf(tree)
     this.#options = options
     this.#graceMs = options.grace === undefined ? GRACE_MS : parseDuration(options.grace, 'grace')
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
-    const cancelling = {
-      broker,
-      log: this.log,
-      keepMs: config.retention.cancelsMs,
-      hosted: (actor: string) => this.#hosted.get(actor),
-    }
-    this.#cancelling = new Cancelling(
-      cancelling,
-      specs.map((spec) => spec.name),
-    )
+    const host = { log: this.log, roster: this.#roster, tell: this.tell.bind(this), stopping: () => this.stopping }
+    this.observing = new Observing({ ...host, link, system: this.name, application, specs: this.#specs })
+    this.#answers = new StatusAnswers({
+      system: this.name,
+      application,
+      observing: this.observing,
+      control: this.control,
+      workers: () => this.workers,
+      stopping: host.stopping,
+    })
+    this.#mishaps = new Mishaps({ ...host, connection: broker.connection })
+    this.#supervisor = new SupervisorActor(host)
+    this.#root = buildSupervisor(tree, {
+      clock: systemClock,
+      report: (report) => this.#supervisor.report(report),
+      worker: (spec) => this.#life(spec),
+      stopWithinMs: config.shutdown.withinMs,
+      overdueMs: 2 * this.#graceMs + OVERDUE_MS,
+    })
+    this.supervision = new Supervision(this.#root, this.#roster)
+    const names = this.#specs.map((spec) => spec.name)
+    this.#cancelling = new Cancelling({ ...host, broker, keepMs: config.retention.cancelsMs }, names)
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
 
   /** What runs here, by actor. */
   get hosted(): ReadonlyMap<string, HostedActor> {
-    return this.#hosted
+    return this.#roster.present
+  }
+  get stopping(): boolean {
+    return this.#stopping !== undefined
   }
   /** Workers by actor: for reports and tests. */
   get workers(): ReadonlyMap<string, ActorWorker> {
-    return new Map([...this.#hosted].map(([name, { worker }]) => [name, worker]))
+    return new Map([...this.hosted].map(([name, { worker }]) => [name, worker]))
   }
   get timers(): ReadonlyMap<string, HostedTimer> {
-    return new Map([...this.#hosted].map(([name, { timer }]) => [name, timer]))
+    return new Map([...this.hosted].map(([name, { timer }]) => [name, timer]))
   }
   /** Resolves when the system has stopped, whoever stopped it. */
   get stopped(): Promise<void> {
@@ -144,12 +189,21 @@ export class System {
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
+      () => this.observing.stop(),
+      () => this.#answers.stop(),
     )
     await this.#cancelling.start()
-    const hosting = this.#hosting(keeper, pulse)
-    for (const spec of this.#specs) this.#hosted.set(spec.name, hosting.host(spec))
-    await Promise.all([...this.#hosted.values()].map((hosted) => hosted.start()))
-    this.#watchConnection()
+    this.#hosting = this.#hostingWith(keeper, pulse)
+    this.#supervisor.serve(this.control, this)
+    await this.#options.onStart?.(this)
+    await this.#root.start()
+    void this.#root.ended.then((exit) => this.#onRootEnded(exit))
+    this.#cleanups.push(
+      ...this.#mishaps.watchConnection(),
+      watchHope(broker.connection, config.nats.giveUpAfterMs, (error) => void this.#giveUp(error)),
+    )
+    await this.observing.start()
+    this.#answers.start()
     await this.control.start()
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
@@ -174,7 +228,7 @@ export class System {
   stop(options: { within?: Duration } = {}): Promise<void> {
     const withinMs =
       options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
-    if (this.#stopping !== undefined && withinMs === 0) for (const hosted of this.#hosted.values()) hosted.hurry()
+    if (this.#stopping !== undefined && withinMs === 0) this.#root.hurry()
     return (this.#stopping ??= this.#stop(withinMs))
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -191,7 +245,8 @@ export class System {
   async #stop(withinMs: number): Promise<void> {
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
-    await Promise.all([...this.#hosted.values()].map((hosted) => hosted.stop(withinMs)))
+    await this.#root.stop(withinMs)
+    await this.#lastHook()
     this.tell('stopped', {})
     for (const cleanup of this.#cleanups.toReversed()) await cleanup()
     await this.#link.close()
@@ -199,8 +254,13 @@ export class System {
     this.#markStopped()
   }
 
-  #hosting(keeper: Keeper, pulse: Pulse): Hosting {
-    const { middleware = [], clock = systemClock, onEvent } = this.#options
+  #life(spec: ActorSpec): HostedActor {
+    if (this.#hosting === undefined) throw new TypeError('an actor was started before its system')
+    return this.#hosting.host(spec)
+  }
+
+  #hostingWith(keeper: Keeper, pulse: Pulse): Hosting {
+    const { middleware = [], clock = systemClock, resources = {}, onEvent } = this.#options
     return new Hosting({
       link: this.#link,
       system: this.name,
@@ -208,6 +268,8 @@ export class System {
       keeper,
       pulse,
       invoke: composeMiddleware(middleware, runInScope),
+      observing: this.observing,
+      resources,
       budget: this.#budget,
       clock,
       graceMs: this.#graceMs,
@@ -216,75 +278,47 @@ export class System {
       tell: (event, data) => this.tell(event, data),
       cancelled: (actor, message) => this.#cancelling.waiting(actor, message),
       timer: (spec, services) => new Timer(spec, services),
-      hosted: (actor) => this.#hosted.get(actor),
-      stopping: () => this.#stopping !== undefined,
+      roster: this.#roster,
+      stopping: () => this.stopping,
     })
   }
 
-  #onKeeperLost(error: Error): void {
-    this.log.error('the keeper of leases ended: the system stops, since long runs would be taken by others', { error })
-    this.tell('trouble', { problem: `the keeper of leases ended: ${error.message}` })
-    process.exitCode = 1
-    void this.stop()
+  /** Whatever it does, the system stops. */
+  async #lastHook(): Promise<void> {
+    try {
+      await this.#options.onStop?.(this)
+    } catch (error) {
+      this.log.error('onStop of the system failed', { error: toError(error) })
+    }
   }
 
-  #watchConnection(): void {
-    const { connection } = this.#link.broker
-    this.#cleanups.push(
-      connection.onDisconnected(() => {
-        if (this.#stopping === undefined)
-          this.log.warn('disconnected from NATS; trying again', { server: connection.server })
-      }),
-      connection.onConnected(() => {
-        this.log.info('connected to NATS again', { server: connection.server })
-        this.tell('reconnected', {})
-      }),
-      connection.onProblem((error) => this.log.warn('NATS reports a problem', { error })),
-    )
+  #onKeeperLost(error: Error): void {
+    this.tell('trouble', { problem: `the keeper of leases ended: ${error.message}` })
+    void this.#giveUp(new Error(`the keeper of leases ended, and long runs would be taken by others: ${error.message}`))
+  }
+
+  /** The root gave up, or significant children have ended: what that means for the process. */
+  async #onRootEnded(exit: Exit): Promise<void> {
+    if (exit.kind !== 'normal' && exit.error !== undefined) return this.#giveUp(exit.error)
+    this.log.info('ending, since significant actors have ended')
+    await this.stop()
+  }
+
+  /** Nothing here can mend it: what runs this process must. */
+  async #giveUp(error: Error): Promise<void> {
+    const { onGiveUp } = this.#options
+    this.log.error('giving up: the system stops', { error })
+    if (onGiveUp === undefined) process.exitCode = 1
+    await this.stop()
+    if (onGiveUp !== undefined) onGiveUp(error)
+    // A program that holds on to nothing else ends by itself; one that does has a moment to close it.
+    else setTimeout(() => process.exit(1), LAST_MOMENT_MS).unref()
   }
 
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    const onLeak = (error: Error, run: RunContext | undefined): void => this.#onLeak(error, run)
-    this.#cleanups.push(watchProcess({ onLeak, onBlocked: (forMs) => this.#onBlocked(forMs) }))
-  }
-
-  /** A promise that a handler made and nobody waits for was rejected: a bug of the handler's, but no reason to end anything. */
-  #onLeak(error: Error, run: RunContext | undefined): void {
-    if (run === undefined) return this.log.error('a promise was rejected and nobody handled it', { error })
-    const { id, actor, message, attempt } = run
-    this.log.error('a handler left a rejected promise behind', { id, actor, message, attempt, error })
-    this.#hosted.get(actor)?.worker.tellLeak(run, toFailure(error))
-  }
-
-  #onBlocked(forMs: number): void {
-    const running = [...this.#hosted.values()]
-      .flatMap(({ worker }) => worker.running)
-      .map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
-      .slice(0, 10)
-    this.log.warn('the event loop stood still: a handler blocks it', { forMs: Math.round(forMs), running })
-    this.tell('blocked', { forMs: Math.round(forMs), running })
+    this.#cleanups.push(watchProcess(this.#mishaps))
   }
 }
 
-function checkNames(specs: readonly ActorSpec[]): void {
-  const names = specs.map((spec) => spec.name)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined)
-    throw new ConfigError('INVALID_OPTION', `expected each actor once, got ${JSON.stringify(twice)} twice`)
-  if (names.length === 0) throw new ConfigError('INVALID_OPTION', 'expected at least one actor to run, got none')
-}
-
-function configOf({
-  actors: _a,
-  middleware: _m,
-  signals: _s,
-  until: _u,
-  grace: _g,
-  logger: _l,
-  clock: _c,
-  onEvent: _e,
-  ...config
-}: RunOptions): ReturnType<typeof overridesOf> {
-  return overridesOf(config)
-}
+const LAST_MOMENT_MS = 2_000

@@ -6,8 +6,12 @@ import { openBroker, type Broker } from './broker/broker.ts'
 import type { BrokerSettings } from './broker/broker.ts'
 import { ServerClock } from './broker/serverClock.ts'
 import { DeadLetters } from './client/dead.ts'
+import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { Schedules } from './schedules/schedules.ts'
+import { Secrets } from './secrets.ts'
+import { Mailboxes } from './view/mailboxes.ts'
 
 /** The whole configuration, or just `servers`. What is not given comes from the environment, troupe.config, the defaults. */
 export type ConnectOptions = ConfigInput & {
@@ -18,9 +22,13 @@ export type ConnectOptions = ConfigInput & {
 /** What a process has of NATS, with the embedded server where no other is configured. */
 export interface Link {
   readonly config: Config
+  /** Folder of the project. */
+  readonly root: string
   readonly broker: Broker
   readonly clock: ServerClock
   readonly senderHost: SenderHost
+  /** What is hidden wherever something is shown. */
+  readonly secrets: Secrets
   readonly embedded: EmbeddedServer | undefined
   close(): Promise<void>
 }
@@ -49,7 +57,17 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       await broker.close()
       await embedded?.release()
     }
-    return { config, broker, clock, embedded, senderHost: { broker, clock, waiters, name: config.sender }, close }
+    const secrets = new Secrets(config.secrets)
+    return {
+      config,
+      root,
+      broker,
+      clock,
+      embedded,
+      secrets,
+      senderHost: { broker, clock, waiters, name: config.sender },
+      close,
+    }
   } catch (error) {
     await embedded?.release()
     throw error
@@ -67,6 +85,17 @@ export class Troupe {
   readonly cancel: Sender['cancel']
   /** Dead letters: list, show, retry, purge. */
   readonly dead: DeadLetters
+  /**
+   * Workers take nothing more of an actor (or of one lane) until `resume`, or as long as `for` or `until` says. Throws `ActorError`
+   * (`UNKNOWN_ACTOR`, `NO_LANES`), `ConfigError` `INVALID_OPTION`, `BrokerError` `FORBIDDEN`.
+   */
+  readonly pause: Pausing['pause']
+  /** Ends a pause, also one that was made with `nats consumer pause`. Throws what `pause` throws. */
+  readonly resume: Pausing['resume']
+  /** Recurring messages: put, list, pause, trigger, … */
+  readonly schedules: Schedules
+  /** What waits in the mailboxes: peek, purge, move. */
+  readonly mailboxes: Mailboxes
   #closed: Promise<void> | undefined
 
   constructor(link: Link) {
@@ -80,6 +109,12 @@ export class Troupe {
     this.broadcast = sender.broadcast.bind(sender)
     this.cancel = sender.cancel.bind(sender)
     this.dead = new DeadLetters(link.broker)
+    const pausing = new Pausing(link.broker)
+    this.pause = pausing.pause.bind(pausing)
+    this.resume = pausing.resume.bind(pausing)
+    const { broker, clock, config } = link
+    this.schedules = new Schedules({ broker, clock, lostAfterMs: config.timer.lostAfterMs })
+    this.mailboxes = new Mailboxes(link.broker)
   }
 
   /** The NATS connection, for what Troupe does not cover. */
@@ -134,5 +169,6 @@ function brokerSettings(config: Config, servers: readonly string[]): BrokerSetti
     maxBytes: mailbox.maxBytes,
     keepDeadMs: retention.deadMs,
     keepCancelsMs: retention.cancelsMs,
+    keepLedgerMs: retention.ledgerMs,
   }
 }

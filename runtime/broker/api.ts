@@ -8,6 +8,7 @@ import type { Msg } from '@nats-io/transport-node'
 
 import { BrokerError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
+import { headersOf } from './delivery.ts'
 import { HeaderBlock } from './headers.ts'
 import { isNoResponders, type Replies, type Request } from './replies.ts'
 
@@ -83,6 +84,9 @@ const BY_CODE: Readonly<Record<number, Refusal>> = {
   10076: 'refused', // JetStream not enabled
 }
 
+/** Status of a direct get that found nothing. */
+const NO_MESSAGE = 404
+
 export function toJetStreamError(error: ApiError, subject: string): JetStreamError {
   const errCode = error.err_code ?? error.code
   const text = error.description ?? 'no reason given'
@@ -118,6 +122,16 @@ export class JetStreamApi {
     return `${this.#prefix}.DIRECT.GET.${stream}.${subject}`
   }
 
+  /** Where a key's subject is published: in another JetStream domain, below its API (ADR-8). */
+  keySubject(subject: string): string {
+    return this.#prefix === '$JS.API' ? subject : `${this.#prefix}.${subject}`
+  }
+
+  /** Where messages of a stream are read one after the other, by a body that says which. */
+  directStream(stream: string): string {
+    return `${this.#prefix}.DIRECT.GET.${stream}`
+  }
+
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }
@@ -138,6 +152,21 @@ export class JetStreamApi {
   }
   consumerInfo(stream: string, consumer: string): Promise<ConsumerInfo & { ts: string }> {
     return this.call(`CONSUMER.INFO.${stream}.${consumer}`)
+  }
+  /** Nothing is delivered until that moment (epoch ms), or again at once where there is none. */
+  async pauseConsumer(stream: string, consumer: string, until: number | undefined): Promise<void> {
+    const body = until === undefined ? {} : { pause_until: new Date(until).toISOString() }
+    await this.call(`CONSUMER.PAUSE.${stream}.${consumer}`, body)
+  }
+  /** All consumers of a stream. */
+  async consumers(stream: string): Promise<ConsumerInfo[]> {
+    const found: ConsumerInfo[] = []
+    for (;;) {
+      const body = { offset: found.length }
+      const page = await this.call<{ consumers: ConsumerInfo[] | null; total: number }>(`CONSUMER.LIST.${stream}`, body)
+      found.push(...(page.consumers ?? []))
+      if ((page.consumers ?? []).length === 0 || found.length >= page.total) return found
+    }
   }
   deleteConsumer(stream: string, consumer: string): Promise<unknown> {
     return this.call(`CONSUMER.DELETE.${stream}.${consumer}`)
@@ -175,6 +204,26 @@ export class JetStreamApi {
       if (error instanceof JetStreamError && error.refusal === 'gone' && error.errCode === 10037) return undefined
       throw error
     }
+  }
+
+  /**
+   * How many messages of a stream have a subject that matches: a direct get says beside the first one how many come after
+   * it. Throws `JetStreamError` `away` where the stream does not exist or allows no direct get: nobody listens there then.
+   */
+  async count(stream: string, filter: string): Promise<number> {
+    const subject = `${this.#prefix}.DIRECT.GET.${stream}`
+    const which = Buffer.from(JSON.stringify({ seq: 1, next_by_subj: filter, batch: 1 }))
+    const reply = await this.#replies.ask(subject, which, { isOfLeader: false })
+    // The last of that name is the server's: a sender may have set another.
+    const after = headersOf(reply)
+      .entries()
+      .findLast(([name]) => name === 'Nats-Num-Pending')
+    if (after !== undefined) return Number(after[1]) + 1
+    if (reply.headers?.code === NO_MESSAGE) return 0
+    throw toJetStreamError(
+      { code: reply.headers?.code ?? 500, description: reply.headers?.description ?? 'no count' },
+      subject,
+    )
   }
 
   /**

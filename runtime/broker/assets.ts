@@ -12,7 +12,8 @@ import { BrokerError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
-import { differencesOf, differs, isSafe, updated, type Consumer, type Stream } from './differences.ts'
+import { bucketStream } from './bucket.ts'
+import { differencesOf, differs, isCosmetic, isSafe, SALT, updated, type Consumer, type Stream } from './differences.ts'
 import type { Lane, Subjects } from './subjects.ts'
 
 /** Settings of the assets that come from the configuration. Milliseconds. */
@@ -27,6 +28,7 @@ export interface AssetSettings {
   readonly maxBytes?: number | undefined
   readonly keepDeadMs: number
   readonly keepCancelsMs: number
+  readonly keepLedgerMs: number
 }
 
 /** Streams and consumers as they should be. */
@@ -67,6 +69,11 @@ export class Assets {
     this.#api = api
     this.#subjects = subjects
     this.settings = settings
+  }
+
+  /** Names of the queues that an actor's messages are run from, highest lane first. */
+  lanesOf(spec: ActorSpec): Queue['lane'][] {
+    return this.#lanes(spec, '').map(({ lane }) => lane)
   }
 
   leaseMs(spec: ActorSpec): number {
@@ -123,8 +130,20 @@ export class Assets {
     const due = `${this.#subjects.namespace}.timer.due.${spec.name}.>`
     return [
       ...this.#lanes(spec, stream).map((queue) => ({ stream, wanted: this.#laneConsumer(spec, queue) })),
-      { stream, wanted: this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec)) },
-      { stream: this.#subjects.timerStream(spec.name), wanted: this.#consumer('due', [due], this.leaseMs(spec)) },
+      {
+        stream,
+        wanted: {
+          ...this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec)),
+          ...about('later', spec.name, `delayed messages of actor ${spec.name}, on their way to its timers`),
+        },
+      },
+      {
+        stream: this.#subjects.timerStream(spec.name),
+        wanted: {
+          ...this.#consumer('due', [due], this.leaseMs(spec)),
+          ...about('due', spec.name, `what is due for actor ${spec.name}, on its way to its mailbox`),
+        },
+      },
     ]
   }
 
@@ -135,6 +154,11 @@ export class Assets {
   async timerSalt(actor: string): Promise<string> {
     const { config } = await this.#api.streamInfo(this.#subjects.timerStream(actor))
     return config.metadata?.[SALT] ?? ''
+  }
+
+  /** The bucket of an actor's schedules, made with the first of them. */
+  schedules(actor: string): Promise<void> {
+    return this.#once(`schedules ${actor}`, () => this.#ensureStream(this.#scheduleBucket(actor)))
   }
 
   /** The streams that all actors share. */
@@ -167,9 +191,17 @@ export class Assets {
     const lease = this.leaseMs(spec)
     if (lane === 'all') {
       const filters = spec.lanes.map((name) => this.#subjects.lane(spec.name, name))
-      return { ...this.#consumer('all', filters, lease), max_ack_pending: spec.limit ?? -1 }
+      const text = `all lanes of actor ${spec.name}, ${spec.limit} messages at once in all workers`
+      return {
+        ...this.#consumer('all', filters, lease),
+        ...about('lane', spec.name, text, lane),
+        max_ack_pending: spec.limit ?? -1,
+      }
     }
-    return this.#consumer(lane, [this.#subjects.lane(spec.name, lane as Lane)], lease)
+    return {
+      ...this.#consumer(lane, [this.#subjects.lane(spec.name, lane as Lane)], lease),
+      ...about('lane', spec.name, `lane ${lane} of actor ${spec.name}`, lane),
+    }
   }
 
   #consumer(name: string, filters: string[], leaseMs: number): Consumer {
@@ -193,7 +225,7 @@ export class Assets {
     const lanes = spec.lanes.map((lane) => this.#subjects.lane(spec.name, lane))
     return {
       ...this.#stream(this.#subjects.mailboxStream(spec.name), [...lanes, this.#subjects.wildcard('later', spec.name)]),
-      description: `Troupe: the mailbox of actor ${spec.name}`,
+      ...about('mailbox', spec.name, `the mailbox of actor ${spec.name}`),
       retention: 'workqueue',
       discard: 'new',
       max_msgs: spec.maxMessages ?? this.settings.maxMessages ?? -1,
@@ -204,25 +236,42 @@ export class Assets {
   }
 
   #timerStream(spec: ActorSpec): Stream {
+    const text = `delayed messages and retries of actor ${spec.name}`
     return {
       ...this.#stream(this.#subjects.timerStream(spec.name), [`${this.#subjects.namespace}.timer.*.${spec.name}.>`]),
-      description: `Troupe: delayed messages and retries of actor ${spec.name}`,
       retention: 'workqueue',
       // What was parked or released comes again after a lease; the window must know it then.
       duplicate_window: nanos(Math.max(TIMER_WINDOW_MS, 2 * this.leaseMs(spec))),
       allow_msg_schedules: true,
       // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
       allow_rollup_hdrs: true,
+      // For counts of what is parked (depth.ts).
+      allow_direct: true,
       // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
-      metadata: { [SALT]: randomToken(12) },
+      ...about('timer', spec.name, text, undefined, { [SALT]: randomToken(12) }),
+    }
+  }
+
+  /** As `nats kv add` would make it (ADR-8), so that `nats kv` can read and edit it. */
+  #scheduleBucket(actor: string): Stream {
+    const bucket = this.#subjects.schedulesBucket(actor)
+    return {
+      ...this.#stream(bucketStream(bucket), [`$KV.${bucket}.>`]),
+      ...about('schedules', actor, `the schedules of actor ${actor}`),
+      retention: 'limits',
+      discard: 'new',
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+      allow_rollup_hdrs: true,
+      deny_delete: true,
     }
   }
 
   #sharedStreams(): Stream[] {
-    const { deadStream, resultStream, cancelStream, markStream } = this.#subjects
+    const { deadStream, resultStream, cancelStream, markStream, ledgerStream } = this.#subjects
     const limits = (name: string, kind: string, description: string): Stream => ({
       ...this.#stream(name, [this.#subjects.wildcard(kind)]),
-      description: `Troupe: ${description}`,
+      ...about(kind, undefined, description),
       retention: 'limits',
       allow_direct: true,
     })
@@ -235,6 +284,7 @@ export class Assets {
         max_msgs_per_subject: 1,
         max_age: nanos(MARKS_AGE_MS),
       },
+      { ...limits(ledgerStream, 'ledger', 'the accounts of schedules'), max_age: nanos(this.settings.keepLedgerMs) },
     ]
   }
 
@@ -280,7 +330,7 @@ export class Assets {
       const text = `expected stream ${wanted.name} to exist, since nats.manage is off, but it does not. Run "troupe deploy" as an operator.`
       throw new BrokerError('MISSING_ASSET', text, { cause: error, data: { stream: wanted.name } })
     })
-    const differences = differencesOf(wanted, config)
+    const differences = differencesOf(wanted, config).filter((difference) => !isCosmetic(difference))
     if (differences.length > 0) throw differs(wanted.name, differences)
   }
 
@@ -291,6 +341,24 @@ export class Assets {
   }
 }
 
-const SALT = 'troupe_salt'
+/** What an asset says of itself in `nats stream ls`, `nats consumer info` and the like. */
+function about(
+  kind: string,
+  actor: string | undefined,
+  text: string,
+  lane?: Queue['lane'],
+  more: Readonly<Record<string, string>> = {},
+): { description: string; metadata: Record<string, string> } {
+  return {
+    description: `Troupe: ${text}`,
+    metadata: {
+      troupe_kind: kind,
+      ...(actor === undefined ? {} : { troupe_actor: actor }),
+      ...(lane === undefined ? {} : { troupe_lane: lane }),
+      ...more,
+    },
+  }
+}
+
 /** A run that was marked and never ended is forgotten after this: its message is long gone. */
 const MARKS_AGE_MS = 30 * 86_400_000

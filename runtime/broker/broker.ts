@@ -2,6 +2,7 @@
 import { Acks } from './acks.ts'
 import { JetStreamApi } from './api.ts'
 import { Assets, type AssetSettings } from './assets.ts'
+import { Bucket } from './bucket.ts'
 import { Connection, type NatsSettings } from './connection.ts'
 import { Publisher } from './publisher.ts'
 import { Replies } from './replies.ts'
@@ -20,6 +21,8 @@ export interface Broker {
   readonly acks: Acks
   readonly assets: Assets
   readonly subjects: Subjects
+  /** The bucket of an actor's schedules; it may not exist yet. */
+  schedules(actor: string): Bucket
   close(): Promise<void>
 }
 
@@ -29,14 +32,16 @@ export async function openBroker(settings: BrokerSettings): Promise<Broker> {
   const connection = await Connection.open(settings.nats)
   const replies = new Replies(connection, settings.nats.requestTimeoutMs)
   const api = new JetStreamApi(replies, settings.nats.domain)
+  const publisher = new Publisher(connection, replies)
   return {
     connection,
     replies,
     api,
-    publisher: new Publisher(connection, replies),
+    publisher,
     acks: new Acks(replies),
     assets: new Assets(api, subjects, settings),
     subjects,
+    schedules: (actor) => new Bucket(subjects.schedulesBucket(actor), api, publisher),
     close: async () => {
       replies.close()
       await connection.close()

@@ -27,6 +27,7 @@ import { sleep, systemClock } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
 import { Reach } from './reach.ts'
 import { Route, toldBy } from './route.ts'
+import { watchSilence } from './silence.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -44,6 +45,8 @@ export interface NatsSettings {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly pingIntervalMs: number
+  /** A connection on which nothing comes for so long, though a PING is out, is dialled anew: ms. */
+  readonly silentAfterMs: number
 }
 
 export interface TlsSettings {
@@ -62,6 +65,14 @@ export type ProblemListener = (problem: Error) => void
 export const MINIMUM_SERVER = '2.14.0'
 const NO_BYTES = new Uint8Array(0)
 
+/** A connection that is not there. */
+export interface Away {
+  /** Monotonic ms. */
+  readonly since: number
+  /** NATS answered, and did not take our credentials. */
+  readonly isRefused: boolean
+}
+
 export class Connection {
   readonly #nc: NatsConnection
   readonly settings: NatsSettings
@@ -73,6 +84,10 @@ export class Connection {
   readonly #connectedListeners = new Set<() => void>()
   readonly #disconnectedListeners = new Set<() => void>()
   readonly #problemListeners = new Set<ProblemListener>()
+  /** Subjects whose refusal is expected, with who is told of it. */
+  readonly #refusable = new Map<string, () => void>()
+  readonly #unwatch: () => void
+  #away: Away | undefined
 
   private constructor(nc: NatsConnection, settings: NatsSettings, route: Route) {
     this.#nc = nc
@@ -80,6 +95,7 @@ export class Connection {
     this.#route = route
     this.#learn()
     void this.#follow()
+    this.#unwatch = watchSilence(this, settings.silentAfterMs, (forMs) => this.#onSilent(forMs))
   }
 
   /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
@@ -104,6 +120,10 @@ export class Connection {
   }
   get closed(): boolean {
     return this.#closing
+  }
+  /** Since when it has no connection, and whether NATS was there and refused us; undefined while it has one. */
+  get away(): Away | undefined {
+    return this.#away
   }
   /** Largest message, headers included, that the server takes: bytes. */
   get maxPayload(): number {
@@ -155,6 +175,12 @@ export class Connection {
     })
   }
 
+  /** The same for a subject that this user may be refused: then `onRefused` is called, and nobody else hears of it. */
+  subscribeIfAllowed(subject: string, callback: (msg: Msg) => void, onRefused: () => void): Subscription {
+    this.#refusable.set(subject, onRefused)
+    return this.subscribe(subject, callback)
+  }
+
   /** The library reads from its socket through our callbacks: what one of them throws would end the connection. */
   #guard(callback: (msg: Msg) => void, msg: Msg): void {
     try {
@@ -166,6 +192,24 @@ export class Connection {
 
   flush(): Promise<void> {
     return this.#nc.flush()
+  }
+
+  /** Resolves at once while it is connected, else after the next reconnect. Rejects with the signal's reason. */
+  async whenConnected(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#connected) return
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        unlisten()
+        reject(toError(signal.reason))
+      }
+      const unlisten = this.onConnected(() => {
+        signal.removeEventListener('abort', abort)
+        unlisten()
+        resolve()
+      })
+      signal.addEventListener('abort', abort, { once: true })
+    })
   }
 
   /** Called after each reconnect; returns what takes the listener away. */
@@ -181,7 +225,17 @@ export class Connection {
 
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
   async reconnect(): Promise<void> {
+    const socket = socketOf(this.#nc)
     await this.#nc.reconnect()
+    // The library writes before it hangs up, which never ends on a line that takes nothing more: then its socket is cut.
+    await sleep(HANG_UP_MS)
+    if (!this.#closing) socket?.destroy()
+  }
+
+  #onSilent(forMs: number): void {
+    const text = `expected an answer to a ping from ${this.server} within ${forMs} ms, but nothing came: the connection is dialled anew`
+    this.#problem(new UnavailableError('SILENT', text))
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
   }
 
   /** Leaves a server that serves nothing, where there is another one to go to. Called now and then. */
@@ -197,7 +251,7 @@ export class Connection {
 
   #leave(): void {
     this.#route.leave({ id: this.#nc.info?.server_id ?? '', address: this.server })
-    void this.#nc.reconnect()
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
   }
 
   /** What the cluster tells of its servers, kept where the library would forget it. */
@@ -217,6 +271,7 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
+    this.#unwatch()
     // A connection that is up but silent must not hold up the end of its process.
     const flushed = new AbortController()
     const waited = sleep(this.settings.requestTimeoutMs, flushed.signal).catch(() => {})
@@ -238,10 +293,15 @@ export class Connection {
   #change(connected: boolean, listeners: Set<() => void>): void {
     if (this.#connected === connected) return
     this.#connected = connected
+    this.#away = connected ? undefined : { since: systemClock.monotonic(), isRefused: false }
     for (const listener of listeners) listener()
   }
 
   #problem(error: Error): void {
+    if (this.#away !== undefined && isLoginRefused(error)) this.#away = { ...this.#away, isRefused: true }
+    const { operation, subject } = error as { operation?: unknown; subject?: unknown }
+    const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
+    if (onRefused !== undefined) return onRefused()
     for (const listener of this.#problemListeners) listener(error)
   }
 
@@ -264,6 +324,17 @@ export class Connection {
     }
   }
 }
+
+/** The library has no way to it that is public. Without it a silent line ends when TCP gives up. */
+function socketOf(nc: NatsConnection): { destroy(): void } | undefined {
+  return (nc as unknown as Inner).protocol?.transport?.socket
+}
+
+interface Inner {
+  readonly protocol?: { readonly transport?: { readonly socket?: { destroy(): void } } }
+}
+
+const HANG_UP_MS = 500
 
 function listen<L>(listeners: Set<L>, listener: L): () => void {
   listeners.add(listener)
@@ -345,7 +416,7 @@ async function keyFile(path: string, key: string): Promise<Uint8Array> {
 function dialError(cause: Error, settings: NatsSettings): Error {
   if (cause instanceof ConfigError) return cause
   const where = settings.servers.map(withoutCredentials).join(', ')
-  if (/authori[sz]ation|authentication|credentials/i.test(`${cause.name} ${cause.message}`)) {
+  if (isLoginRefused(cause)) {
     const text = `expected NATS at ${where} to accept our credentials, but it refused them (${cause.message}). Check nats.credentials, nkey, jwt, user, password or token.`
     return new BrokerError('FORBIDDEN', text, { cause })
   }
@@ -354,6 +425,10 @@ function dialError(cause: Error, settings: NatsSettings): Error {
     cause,
     data: { servers: settings.servers.map(withoutCredentials) },
   })
+}
+
+function isLoginRefused({ name, message }: Error): boolean {
+  return /authori[sz]ation|authentication|credentials/i.test(`${name} ${message}`)
 }
 
 function withoutCredentials(server: string): string {

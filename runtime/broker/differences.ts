@@ -6,9 +6,21 @@ import { BrokerError } from '../errors.ts'
 export type Stream = Partial<StreamConfig> & { name: string }
 export type Consumer = Partial<ConsumerConfig> & { name: string }
 
-/** What exists, changed to what is wanted; metadata that is there stays. */
+/** Metadata that whoever comes first sets for good: a word that only workers of the actor can read (assets.ts). */
+export const SALT = 'troupe_salt'
+
+/** What exists, changed to what is wanted; metadata of others stays, and so does the salt. */
 export function updated(existing: StreamConfig, wanted: Stream): Stream {
-  return { ...existing, ...wanted, metadata: { ...wanted.metadata, ...existing.metadata } }
+  return { ...existing, ...wanted, metadata: { ...existing.metadata, ...ownMetadata(wanted, existing) } }
+}
+
+/** What we want in the metadata, where the salt that is there counts. The server keeps words of its own beside ours. */
+function ownMetadata(
+  wanted: Stream | Consumer,
+  existing: StreamConfig | ConsumerConfig,
+): Readonly<Record<string, string>> {
+  const salt = existing.metadata?.[SALT]
+  return { ...wanted.metadata, ...(salt === undefined ? {} : { [SALT]: salt }) }
 }
 
 export interface Difference {
@@ -20,11 +32,28 @@ export interface Difference {
 /** Settings that are not as wanted. */
 export function differencesOf(wanted: Stream | Consumer, existing: StreamConfig | ConsumerConfig): Difference[] {
   return Object.entries(wanted)
-    .map(([key, want]) => ({ key, want, have: (existing as unknown as Record<string, unknown>)[key] }))
-    .filter(({ key }) => key !== 'metadata')
+    .map(([key, want]) =>
+      key === 'metadata'
+        ? metadataDifference(wanted, existing)
+        : { key, want, have: (existing as unknown as Record<string, unknown>)[key] },
+    )
     .filter(
       ({ want, have }) => JSON.stringify(want) !== JSON.stringify(have) && !(have === undefined && isDefault(want)),
     )
+}
+
+/** Of the metadata only our own words count, each as it is there. The salt is no difference, and is not to be shown. */
+function metadataDifference(wanted: Stream | Consumer, existing: StreamConfig | ConsumerConfig): Difference {
+  const { [SALT]: _, ...want } = ownMetadata(wanted, existing)
+  const have = Object.fromEntries(
+    Object.keys(want).flatMap((key) => (existing.metadata?.[key] === undefined ? [] : [[key, existing.metadata[key]]])),
+  )
+  return { key: 'metadata', want, have }
+}
+
+/** Differences that nothing depends on: what an asset says of itself to people. */
+export function isCosmetic({ key }: Difference): boolean {
+  return key === 'description' || key === 'metadata'
 }
 
 /** The server leaves out what is at its default. */

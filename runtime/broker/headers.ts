@@ -27,6 +27,11 @@ export const H = {
   root: 'Troupe-Root',
   parent: 'Troupe-Parent',
   schedule: 'Troupe-Schedule',
+  /** Beside `Troupe-Schedule`: what only the actor's own timers can make, so that nobody else can claim an occurrence. */
+  proof: 'Troupe-Proof',
+  /** On a notice that a schedule is to run after a message: the schedule, and which message ended how. */
+  after: 'Troupe-After',
+  cause: 'Troupe-Cause',
   error: 'Troupe-Error',
   status: 'Troupe-Status',
   /** On copies: the errors of earlier attempts, as a bounded JSON array. */
@@ -44,6 +49,8 @@ export const H = {
   ttl: 'Nats-TTL',
   schedulePattern: 'Nats-Schedule',
   scheduleTarget: 'Nats-Schedule-Target',
+  /** On records in a bucket that were deleted (ADR-8). */
+  kvOperation: 'KV-Operation',
   expectedLastSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
 } as const
 
@@ -67,11 +74,14 @@ export function checkHeader(name: string, value: unknown): HeaderEntry {
   return [name, value]
 }
 
-/** Any text as a header's value: line breaks and control characters become spaces, and it ends at `limit` characters. */
+/**
+ * Any text as a header's value: line breaks and control characters become spaces, and it ends at `limit` characters. The mark of
+ * the cut is ASCII, which every client reads as text.
+ */
 export function headerText(text: string, limit = 512): string {
   // oxlint-disable-next-line no-control-regex -- control characters are exactly what must go
   const line = text.replaceAll(/[\u0000-\u001F\u007F]+/g, ' ').trim()
-  return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
+  return line.length > limit ? `${line.slice(0, Math.max(0, limit - 3))}...`.slice(0, limit) : line
 }
 
 /** A day: the server's broom comes after everything that decides by the clock has decided. */

@@ -23,7 +23,7 @@ export const MAX_ID_BYTES = 200
 const MAX_TOKEN = 3 * MAX_ID_BYTES
 
 /** Throws `ConfigError` `INVALID_NAME` unless `name` can be an actor's or a message's name. */
-export function checkName(name: unknown, what: 'actor' | 'message'): string {
+export function checkName(name: unknown, what: 'actor' | 'message' | 'supervisor'): string {
   if (typeof name !== 'string' || !NAME.test(name)) {
     const expected = `a letter followed by letters, digits, "_" or "-", at most 64 in all`
     throw new ConfigError('INVALID_NAME', `expected the ${what}'s name to be ${expected}, got: ${describe(name)}`)
@@ -147,6 +147,19 @@ export class Subjects {
   parkedLaterOfAny(actor: string, id: string): string {
     return `${this.namespace}.timer.at.${actor}.*.${encodeToken(id)}`
   }
+  /** The dead letters of one id, whatever its message. */
+  deadOfAnyMessage(actor: string, id: string): string {
+    return `${this.namespace}.dead.${actor}.*.${encodeToken(id)}`
+  }
+  /** Kept outcomes of one id, whoever sent it. */
+  resultOfAnySender(actor: string, id: string): string {
+    return `${this.namespace}.result.${actor}.*.${encodeToken(id)}`
+  }
+  /** Who a kept outcome is for. */
+  senderOfResult(subject: string): string | undefined {
+    const [, , sender] = this.#split(subject, 4)
+    return sender === undefined ? undefined : decodeToken(sender)
+  }
   parkedRetry(actor: string, sequence: number): string {
     return `${this.namespace}.timer.retry.${actor}.${sequence}`
   }
@@ -158,11 +171,70 @@ export class Subjects {
     return `${this.namespace}.timer.due.${actor}.retry.${sequence}`
   }
 
+  /** A schedule's place while the server holds its next tick: publishing there again replaces it. */
+  parkedTick(actor: string, schedule: string): string {
+    return `${this.namespace}.timer.tick.${actor}.${schedule}`
+  }
+  dueTick(actor: string, schedule: string): string {
+    return `${this.namespace}.timer.due.${actor}.tick.${schedule}`
+  }
+  /** All ticks of an actor, by where they are. */
+  ticks(actor: string): { parked: string; due: string } {
+    return { parked: this.parkedTick(actor, '*'), due: this.dueTick(actor, '*') }
+  }
+  /** A notice in the timer stream of an actor: one of its messages ended, and a schedule of `target` runs after it. */
+  dueAfter(actor: string, target: string, schedule: string): string {
+    return `${this.namespace}.timer.due.${actor}.after.${target}.${schedule}`
+  }
+  /** The account of one occurrence; `planned` is epoch ms. */
+  ledger(actor: string, schedule: string, planned: number): string {
+    return `${this.namespace}.ledger.${actor}.${schedule}.${plannedToken(planned)}`
+  }
+  /** The accounts of one schedule: to list, never to purge. */
+  ledgerOf(actor: string, schedule: string): string {
+    return `${this.namespace}.ledger.${actor}.${schedule}.*`
+  }
+  /** What a ledger subject says, or undefined for any other subject. */
+  parseLedger(subject: string): { actor: string; schedule: string; planned: number } | undefined {
+    const [kind, actor, schedule, token] = this.#split(subject, 4)
+    const planned = token === undefined ? undefined : parsePlanned(token)
+    if (kind !== 'ledger' || actor === undefined || schedule === undefined || planned === undefined) return undefined
+    return { actor, schedule, planned }
+  }
+  /** What the subject of a released tick or notice says. */
+  parseDueSchedule(
+    subject: string,
+  ): { kind: 'tick'; schedule: string } | { kind: 'after'; target: string; schedule: string } | undefined {
+    const [timer, step, , kind, first, second] = this.#split(subject, 6)
+    if (timer !== 'timer' || step !== 'due' || first === undefined) return undefined
+    if (kind === 'tick' && second === undefined) return { kind, schedule: first }
+    return kind === 'after' && second !== undefined ? { kind, target: first, schedule: second } : undefined
+  }
+
+  /** All of one kind in an actor's timer stream. */
+  timerOf(kind: 'at' | 'retry' | 'tick' | 'due', actor: string): string {
+    return `${this.namespace}.timer.${kind}.${actor}.>`
+  }
+  /** An actor's dead letters, without the tails of large ones. */
+  deadOf(actor: string): string {
+    return `${this.namespace}.dead.${actor}.*.*`
+  }
+  /** One message in all lanes of its mailbox. */
+  messageOfAnyLane(actor: string, message: string): string {
+    return `${this.namespace}.*.${actor}.${message}`
+  }
+
   mailboxStream(actor: string): string {
     return `${this.namespace}-mailbox-${actor}`
   }
   timerStream(actor: string): string {
     return `${this.namespace}-timer-${actor}`
+  }
+  /** Whose stream it is: of an actor, or shared by all (`actor` is undefined); undefined for any other stream. */
+  parseStream(stream: string): { readonly actor: string | undefined } | undefined {
+    if (!stream.startsWith(`${this.namespace}-`)) return undefined
+    const [, kind, actor] = /^(mailbox|timer)-(.+)$/.exec(stream.slice(this.namespace.length + 1)) ?? []
+    return { actor: kind === undefined ? undefined : actor }
   }
   get deadStream(): string {
     return `${this.namespace}-dead`
@@ -175,6 +247,17 @@ export class Subjects {
   }
   get markStream(): string {
     return `${this.namespace}-marks`
+  }
+  get ledgerStream(): string {
+    return `${this.namespace}-ledger`
+  }
+  /** The KV bucket of an actor's schedules. */
+  schedulesBucket(actor: string): string {
+    return `${this.namespace}-schedules-${actor}`
+  }
+
+  get eventStream(): string {
+    return `${this.namespace}-events`
   }
   /** The NATS micro service of an actor. */
   service(actor: string): string {
@@ -218,6 +301,14 @@ export class Subjects {
     return { actor, message: decodeToken(message), id: decodeToken(id) }
   }
 
+  /** Whose event it is, `mailer.welcome` or `system <name>`, and which; undefined for any other subject. */
+  parseEvent(subject: string): { of: string; event: string } | undefined {
+    const [kind, actor, name, event] = this.#split(subject, 4)
+    if (kind !== 'event' || actor === undefined || name === undefined || event === undefined) return undefined
+    const token = decodeToken(name)
+    return { of: actor === 'system' ? `system ${token}` : `${actor}.${token}`, event }
+  }
+
   /** A released message's kind: a delayed one, or a retry (or snooze) of the delivery with that sequence. */
   parseDue(subject: string): 'at' | 'retry' | undefined {
     const [kind, step, , source] = this.#split(subject, 5)
@@ -239,6 +330,23 @@ export class Subjects {
     const tokens = subject.slice(this.namespace.length + 1).split('.')
     return tokens.length <= parts ? tokens : [...tokens.slice(0, parts - 1), tokens.slice(parts - 1).join('.')]
   }
+}
+
+/** A planned time as a subject token: `20270328T010000Z`; with milliseconds `20270328T010000,250Z`, since a dot would end the token. */
+export function plannedToken(planned: number): string {
+  const text = new Date(planned).toISOString().replaceAll(/[-:]/g, '').replace('.', ',')
+  return text.replace(',000Z', 'Z')
+}
+
+const PLANNED = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(?:,(\d{3}))?Z$/
+
+/** Epoch ms, or undefined for a token that no planned time made. */
+export function parsePlanned(token: string): number | undefined {
+  const parts = PLANNED.exec(token)
+  if (parts === null) return undefined
+  const [, year, month, day, hour, minute, second, ms = '000'] = parts
+  const planned = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`)
+  return Number.isNaN(planned) ? undefined : planned
 }
 
 const TAIL = 'tail'

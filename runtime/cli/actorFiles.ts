@@ -6,36 +6,49 @@ import { pathToFileURL } from 'node:url'
 import { importFile } from '../../config/index.ts'
 import { isActor, specOf, type AnyActor } from '../actor.ts'
 import { ActorError, ConfigError, didYouMean, toError } from '../errors.ts'
+import { actorsIn, isChild, isSupervisor, type ChildInput } from '../supervision/definition.ts'
 
 /**
- * The actors of all files, each once, in the order of the files. An actor that is exported twice is one; two definitions
- * under one name are a mistake.
+ * The actors of all files, each once, in the order of the files; those of supervisors that the files export too. An actor that is
+ * exported twice is one; two definitions under one name are a mistake.
  *
  * @throws ConfigError `NO_ACTOR_FILES`, `NO_SUCH_FILE`, `ACTOR_TWICE`
  * @throws ActorError `NO_ACTOR`, `IMPORT_FAILED`
  */
 export async function loadActors(files: readonly string[]): Promise<AnyActor[]> {
-  if (files.length === 0) throw noFiles()
-  const found = new Map<string, { actor: AnyActor; file: string }>()
-  for (const file of files) {
-    for (const actor of await actorsIn(file)) {
-      const { name } = specOf(actor)
-      const known = found.get(name)
-      if (known !== undefined && known.actor !== actor) throw twice(name, known.file, file)
-      found.set(name, { actor, file })
-    }
-  }
-  return Array.from(found.values(), ({ actor }) => actor)
+  return [...new Set((await loadChildren(files)).flatMap(actorsIn))]
 }
 
-async function actorsIn(file: string): Promise<AnyActor[]> {
+/** What `troupe start` puts below the root: the supervisors that the files export, and the actors that are in none of them. */
+export async function loadChildren(files: readonly string[]): Promise<ChildInput[]> {
+  if (files.length === 0) throw noFiles()
+  const found = new Map<ChildInput, string>()
+  for (const file of files) for (const child of await childrenIn(file)) if (!found.has(child)) found.set(child, file)
+  const supervised = new Set<ChildInput>([...found.keys()].filter((child) => !isActor(child)).flatMap(actorsIn))
+  const children = [...found].filter(([child]) => !supervised.has(child))
+  checkOnce(children)
+  return children.map(([child]) => child)
+}
+
+function checkOnce(children: readonly (readonly [ChildInput, string])[]): void {
+  const files = new Map<string, string>()
+  for (const [child, file] of children) {
+    if (!isActor(child)) continue
+    const { name } = specOf(child)
+    const known = files.get(name)
+    if (known !== undefined) throw twice(name, known, file)
+    files.set(name, file)
+  }
+}
+
+async function childrenIn(file: string): Promise<ChildInput[]> {
   await checkFile(file)
   const module = await importFile(file).catch((error: unknown) => {
     throw importFailed(file, toError(error))
   })
-  const actors = Object.values(module).filter(isActor)
-  if (actors.length === 0) throw noActor(file, Object.keys(module))
-  return actors
+  const children = Object.values(module).filter((value) => isActor(value) || isSupervisor(value) || isChild(value))
+  if (children.length === 0) throw noActor(file, Object.keys(module))
+  return children
 }
 
 async function checkFile(file: string): Promise<void> {

@@ -1,11 +1,11 @@
 /** `troupe contract`. */
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
 
 import type { Config } from '../../config/index.ts'
 import { specOf, type ActorSpec } from '../actor.ts'
+import { applicationOf, type Application } from '../application.ts'
 import { asyncapiOf } from '../contract/asyncapi.ts'
-import { contractOf, type Application, type Contract, type ContractSettings } from '../contract/contract.ts'
+import { contractOf, type Contract, type ContractSettings } from '../contract/contract.ts'
 import { typescriptOf } from '../contract/typescript.ts'
 import { ConfigError, describe, didYouMean, toError } from '../errors.ts'
 import { jsonSchemaOf, type Draft, type SchemaText } from '../jsonSchema.ts'
@@ -75,16 +75,6 @@ function settingsOf(config: Config, application: Application): ContractSettings 
   const { namespace, mailbox } = config
   const { concurrency, leaseMs, dedupeWindowMs, timeLimitMs, maxMessages, maxBytes } = mailbox
   return { application, namespace, concurrency, leaseMs, dedupeWindowMs, timeLimitMs, maxMessages, maxBytes }
-}
-
-/** As the project's package.json says; without one it is nameless. */
-async function applicationOf(root: string): Promise<Application> {
-  const text = await readFile(join(root, 'package.json'), 'utf8').catch(() => '{}')
-  const { name, version } = JSON.parse(text) as { name?: unknown; version?: unknown }
-  return {
-    name: typeof name === 'string' ? name : 'unnamed',
-    version: typeof version === 'string' ? version : '0.0.0',
-  }
 }
 
 async function put(file: string | undefined, text: string): Promise<void> {

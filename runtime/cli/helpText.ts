@@ -1,6 +1,4 @@
 /** The texts of `troupe help`. */
-import { readFileSync } from 'node:fs'
-
 import { envName, flagName } from '../../config/names.ts'
 import { leaves } from '../../config/schema.ts'
 import { describe } from '../errors.ts'
@@ -10,11 +8,7 @@ import { exitCodesText } from './failure.ts'
 import { commonFlags } from './parse.ts'
 import { fields } from './print.ts'
 
-/** `0.1.0`, as package.json says. */
-export function version(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
+export { troupeVersion as version } from '../application.ts'
 
 /** All commands. */
 export function overview(): string {

@@ -1,6 +1,10 @@
 /** What commands print: answers on stdout, notes about them on stderr, so that answers can be piped. */
 import { inspect } from 'node:util'
 
+import { printable } from '../logPretty.ts'
+
+export { printable } from '../logPretty.ts'
+
 /** A line of the answer. */
 export function say(text: string): void {
   process.stdout.write(`${text}\n`)
@@ -39,11 +43,6 @@ function isPlainData(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return typeof value !== 'bigint'
   const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype
   return isPlain && Object.values(value).every(isPlainData)
-}
-
-/** Text from strangers must not move the cursor of whoever reads it, nor begin a line of its own. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** Columns under headings; in a terminal the last column is cut to its width. */

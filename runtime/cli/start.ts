@@ -4,8 +4,9 @@ import { relative } from 'node:path'
 import type { Loaded } from '../../config/index.ts'
 import { specOf, type AnyActor } from '../actor.ts'
 import type { Until } from '../onceAndOut.ts'
+import { actorsIn } from '../supervision/definition.ts'
 import { startSystem, type System } from '../system.ts'
-import { loadActors } from './actorFiles.ts'
+import { loadChildren } from './actorFiles.ts'
 import { command, type Invocation } from './command.ts'
 import { version } from './helpText.ts'
 import { given } from './input.ts'
@@ -25,7 +26,8 @@ export const start = command({
     'max-messages': { value: 'NUMBER', meaning: 'end after so many messages; no more are begun' },
     'max-idle': { value: 'DURATION', meaning: 'end after so long without work: 30s' },
   },
-  details: `Runs every actor that the files export, TypeScript or JavaScript. Without files: those of the setting "actors".
+  details: `Runs every actor that the files export, TypeScript or JavaScript, and every supervisor(…) with its actors. Without files: those of
+the setting "actors".
 SIGTERM and Ctrl-C let running messages finish (for --shutdown-within, 30s) and give the rest back; a second one aborts them.
 
 It ends by itself, with exit code 0, by --until-empty, --max-messages and --max-idle: whichever comes first.
@@ -36,9 +38,10 @@ Examples:
   troupe start actors/*.ts --servers nats://localhost:4222 --concurrency 50`,
   async run({ args, flags, isJson, ...invocation }) {
     const loaded = await loadSettings(invocation)
-    const actors = await loadActors(args.length > 0 ? args : loaded.config.actors)
+    const children = await loadChildren(args.length > 0 ? args : loaded.config.actors)
+    const actors = children.flatMap(actorsIn)
     const until = untilOf(flags)
-    const system = await startSystem(loaded.config, loaded.root, { actors, ...(until && { until }) })
+    const system = await startSystem(loaded.config, loaded.root, { actors: children, ...(until && { until }) })
     if (isJson) sayJson(startedData(system, loaded, actors))
     else say(startedText(system, loaded, actors, invocation))
     // For a parent that listens: "troupe dev", and process managers that wait for this word.

@@ -13,6 +13,7 @@ import { encodeToken } from '../broker/subjects.ts'
 import { decode } from '../codec/codec.ts'
 import { ActorError, type Failure } from '../errors.ts'
 import { keptHeaders, readHistory, type DeadDetail, type PastAttempt } from '../flow/copies.ts'
+import type { CrashReport } from '../isolation/crash.ts'
 import { unreadableMessage } from '../message.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseInstant, parseDuration, type Duration } from '../time/duration.ts'
@@ -31,6 +32,8 @@ export interface DeadLetter {
   /** Number of the attempt that was its last. */
   readonly attempts: number
   readonly history: readonly PastAttempt[]
+  /** Of a poison message: what is known of the crashes of what ran it. */
+  readonly crashes: readonly CrashReport[]
   readonly worker: string | undefined
   readonly diedAt: Date
   readonly sentAt: Date | undefined
@@ -193,6 +196,7 @@ export class DeadLetters {
       stack: detail?.stack,
       attempts: headers.number(H.attempt) ?? 1,
       history: detail?.history ?? readHistory(headers.get(H.history)),
+      crashes: detail?.crashes ?? [],
       worker: headers.get(H.worker),
       diedAt: new Date(stored.storedAt),
       sentAt: sent === undefined ? undefined : new Date(sent),

@@ -1,4 +1,4 @@
-/** The errors of encoding and decoding. They never carry more of a payload than a path or 40 characters. */
+/** The errors of encoding and decoding. They never carry more of a payload than a path. */
 
 import { PayloadError, describe, toError } from '../errors.ts'
 import { beyondJson, locate, refused } from './survey.ts'

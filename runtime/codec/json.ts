@@ -39,14 +39,15 @@ export function decodeJson(bytes: Uint8Array, start: number): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw undecodable(contentType, problemOf(error), positionOf(error), error)
+    throw undecodable(contentType, problemOf(error), positionOf(error))
   }
 }
 
-// V8's own words quote at most 40 characters of the text and end with the place, which stands elsewhere in ours.
+// V8's own words may quote the text, which could be a secret, or end with the place, which stands elsewhere in ours.
 function problemOf(error: unknown): string {
   const words = error instanceof Error ? error.message : ''
-  return `text that is not JSON (${words.replace(/ at position.*$/s, '').slice(0, 120)})`
+  const kept = words.replace(/ at position.*$/s, '').replace(/, (\.\.\.)?".*$/s, '')
+  return `text that is not JSON (${kept.slice(0, 120)})`
 }
 
 function positionOf(error: unknown): number | undefined {

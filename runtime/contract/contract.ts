@@ -3,6 +3,7 @@
  * definitions; TypeScript types (typescript.ts) and AsyncAPI (asyncapi.ts) are made from it.
  */
 import type { ActorSpec, MessageSpec } from '../actor.ts'
+import type { Application } from '../application.ts'
 import { Subjects, type Lane } from '../broker/subjects.ts'
 import type { JsonSchema, SchemaText } from '../jsonSchema.ts'
 
@@ -12,12 +13,6 @@ export interface Contract {
   readonly application: Application
   readonly namespace: string
   readonly actors: readonly ActorContract[]
-}
-
-/** Whose actors they are: name and version of the package. */
-export interface Application {
-  readonly name: string
-  readonly version: string
 }
 
 export interface ActorContract {

@@ -7,6 +7,7 @@ import type { Delivery } from '../broker/delivery.ts'
  */
 import { encodeHeaders, H, headerText, type HeaderEntry } from '../broker/headers.ts'
 import type { Failure } from '../errors.ts'
+import { boundReport, type CrashReport } from '../isolation/crash.ts'
 import type { Message } from '../message.ts'
 import type { DeadReason, Status } from '../outcome.ts'
 
@@ -107,19 +108,29 @@ export interface DeadDetail {
   readonly failure: Failure
   readonly stack?: string
   readonly history: readonly PastAttempt[]
+  /** Of a poison message: what is known of the crashes. */
+  readonly crashes?: readonly CrashReport[]
 }
 
-export function deadHeaders(
-  run: { message: Message; delivery: Delivery },
-  death: { reason: DeadReason; failure: Failure; stack?: string | undefined; worker: string; at: string; key: string },
-  brief = false,
-): HeaderEntry[] {
+/** How a message died, and where. */
+export interface Death {
+  readonly reason: DeadReason
+  readonly failure: Failure
+  readonly stack?: string | undefined
+  readonly crashes?: readonly CrashReport[] | undefined
+  readonly worker: string
+  readonly at: string
+  readonly key: string
+}
+
+export function deadHeaders(run: { message: Message; delivery: Delivery }, death: Death, brief = false): HeaderEntry[] {
   const { message, delivery } = run
-  const { failure, stack } = death
+  const { failure, stack, crashes = [] } = death
   const detail: DeadDetail = {
     failure: { ...failure, message: failure.message.slice(0, MESSAGE_CHARS) },
     ...(stack === undefined ? {} : { stack: stack.slice(0, STACK_CHARS) }),
     history: historyWith(message, undefined, death.at),
+    ...(crashes.length === 0 ? {} : { crashes: crashes.map(boundReport) }),
   }
   return [
     ...(brief ? [] : keptHeaders(message)),
@@ -146,11 +157,7 @@ export interface Letter {
 const TAIL_RESERVE = 64
 
 /** A dead letter that fits: all headers; else few; else, since a body of the server's maximum leaves no room for any, in two parts. */
-export function letterOf(
-  run: { message: Message; delivery: Delivery },
-  death: Parameters<typeof deadHeaders>[1],
-  maxPayload: number,
-): Letter {
+export function letterOf(run: { message: Message; delivery: Delivery }, death: Death, maxPayload: number): Letter {
   const { data } = run.delivery
   const full = encodeHeaders(deadHeaders(run, death))
   if (full.length + data.length <= maxPayload) return { tail: undefined, body: data, headers: () => full }

@@ -20,10 +20,12 @@ import {
   type AbortedError,
   type Failure,
 } from '../errors.ts'
+import { lostOutcome } from '../isolation/crash.ts'
 import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
-import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
+import { isRetriedSafely, retryDelay, type RetryRule } from '../retryRule.ts'
 import { payloadError, validate } from '../schema.ts'
+import type { Secrets } from '../secrets.ts'
 import { random } from '../time/chance.ts'
 import type { Run } from './run.ts'
 
@@ -32,22 +34,26 @@ export type Invoke = (spec: MessageSpec, payload: unknown, ctx: RunContext) => u
 
 /** What execute needs to know from outside. */
 export interface ExecuteHost {
+  /** Crashes after which a message is poison. */
+  readonly crashes: number
   /** Epoch ms by the server's clock, as well as it is known. */
   serverNow(): number
   /** Why this message is cancelled, if it is. */
   cancelled(run: Run): string | undefined
-  /** For a redelivery: how an earlier run of it ended, or nothing, and then it is marked as begun. */
+  /** For a redelivery, and for what a schedule made: how it ended before, or nothing, and then it is marked as begun. */
   lookUp(run: Run): Promise<Outcome | undefined>
   readonly invoke: Invoke
   finish(run: Run, outcome: Outcome): void
   messageNames(): Iterable<string>
+  /** What is not told of a payload. */
+  readonly secrets: Secrets
 }
 
 /** Takes a run through all steps; `host.finish` is called once, now or later. */
 export function execute(host: ExecuteHost, run: Run): void {
   const early = check(host, run)
   if (early !== undefined) return host.finish(run, early)
-  if (run.delivery.count === 1) return handle(host, run)
+  if (run.delivery.count === 1 && run.message.schedule === undefined) return handle(host, run)
   host.lookUp(run).then(
     (known) => (known === undefined ? handle(host, run) : host.finish(run, known)),
     // What cannot be looked up now may not be run now: back to the mailbox with it.
@@ -75,12 +81,12 @@ function handle(host: ExecuteHost, run: Run): void {
   try {
     value = invokeWithPayload(host, run, spec)
   } catch (thrown) {
-    return host.finish(run, failed(run, spec, thrown))
+    return host.finish(run, failed(host, run, spec, thrown))
   }
   if (!isPromise(value)) return host.finish(run, ended(run, spec, value))
   value.then(
     (result) => host.finish(run, ended(run, spec, result)),
-    (thrown: unknown) => host.finish(run, failed(run, spec, thrown)),
+    (thrown: unknown) => host.finish(run, failed(host, run, spec, thrown)),
   )
 }
 
@@ -88,8 +94,8 @@ function invokeWithPayload(host: ExecuteHost, run: Run, spec: MessageSpec): unkn
   const payload = read(run)
   if (spec.schema === undefined) return host.invoke(spec, payload, run.ctx)
   const checked = validate(spec.schema, payload)
-  if (isPromise(checked)) return checked.then((result) => host.invoke(spec, accepted(result, run), run.ctx))
-  return host.invoke(spec, accepted(checked, run), run.ctx)
+  if (isPromise(checked)) return checked.then((result) => host.invoke(spec, accepted(host, result, run), run.ctx))
+  return host.invoke(spec, accepted(host, checked, run), run.ctx)
 }
 
 /** Marks what is wrong with the message itself, so that it is not taken for a failure of the handler. */
@@ -109,9 +115,9 @@ function read(run: Run): unknown {
   }
 }
 
-function accepted(result: Awaited<ReturnType<typeof validate>>, run: Run): unknown {
+function accepted(host: ExecuteHost, result: Awaited<ReturnType<typeof validate>>, run: Run): unknown {
   if (result.issues === undefined) return result.value
-  throw new BadMessage(payloadError(run.message.actor, run.message.name, result.issues))
+  throw new BadMessage(payloadError(run.message.actor, run.message.name, result.issues, host.secrets))
 }
 
 /** A handler returned. What it was told meanwhile (time limit, cancel) no longer matters: the work is done. */
@@ -140,12 +146,13 @@ function chosen(verdict: Verdict, run: Run, spec: MessageSpec): Outcome {
   }
 }
 
-/** A handler, a middleware or a schema threw. */
-function failed(run: Run, spec: MessageSpec, thrown: unknown): Outcome {
+/** A handler, a middleware or a schema threw, or what ran the handler is gone: whatever middleware makes of that. */
+function failed(host: ExecuteHost, run: Run, spec: MessageSpec, thrown: unknown): Outcome {
   if (thrown instanceof BadMessage) return buried('invalid', toFailure(thrown.problem))
   const error = toError(thrown)
-  const { aborted } = run.ctx
+  const { aborted, loss } = run.ctx
   if (aborted !== undefined) return abortedOutcome(aborted, error, run, spec.retry)
+  if (loss !== undefined) return lostOutcome(loss, run.crashes, host.crashes)
   return byRule(run.message, spec.retry, error)
 }
 
@@ -174,15 +181,6 @@ function byRule(message: Message, ownRule: RetryRule, error: Error): Outcome {
   const delay = isRetriedSafely(rule, error) ? retryDelay(rule, message.attempt, random()) : undefined
   if (delay === undefined) return { kind: 'dead', reason: 'failed', failure, stack: error.stack }
   return { kind: 'retry', afterMs: delay, failure, stack: error.stack }
-}
-
-/** A predicate of the user's that throws must not cost the message: then the error counts as one to retry. */
-function isRetriedSafely(rule: RetryRule, error: Error): boolean {
-  try {
-    return isRetried(rule, error)
-  } catch {
-    return true
-  }
 }
 
 function pastDeadline(message: Message): Outcome {

@@ -101,6 +101,10 @@ export class Fetch {
   get buffered(): number {
     return this.#buffered
   }
+  /** What is fetched and not begun. */
+  get held(): Delivery[] {
+    return this.#buffers.flatMap((buffer, lane) => buffer.slice(this.#heads[lane]))
+  }
   /** Messages asked for, on all lanes. */
   get asked(): number {
     return this.#pulls.reduce((sum, pull) => sum + pull.asked, 0)
@@ -125,6 +129,12 @@ export class Fetch {
     this.#measure(this.#handlerMs === undefined ? handlerMs : this.#handlerMs + (handlerMs - this.#handlerMs) * WEIGHT)
     if (this.#buffered > 0) this.#drainBuffer()
     if (--this.#untilRefill <= 0) this.refill()
+  }
+
+  /** There are more or fewer slots than before. */
+  slotsChanged(): void {
+    this.#drainBuffer()
+    this.refill()
   }
 
   /** Asks for what there is room for. */
@@ -152,6 +162,11 @@ export class Fetch {
   room(): void {
     this.#sweep = undefined
     this.refill()
+  }
+
+  /** A pause ended: what waits is asked for at once. */
+  resumed(): void {
+    for (const pull of this.#pulls) pull.renew()
   }
 
   /** Looks at what no arrival and no end of a run tells. Called a few times a second. */

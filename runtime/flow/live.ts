@@ -10,8 +10,10 @@ import { decode, encode, parseContentType, type ContentType } from '../codec/cod
 import { RunContext, type ContextHost } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'
 import type { Message } from '../message.ts'
+import type { ActorTally } from '../observe/tally.ts'
 import { isVerdict } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
+import type { Secrets } from '../secrets.ts'
 import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import type { Invoke } from './execute.ts'
@@ -23,9 +25,13 @@ export type LiveReply =
   | { readonly ok: true; readonly body: Uint8Array; readonly contentType: string }
   | { readonly ok: false; readonly code: number; readonly description: string; readonly body: Uint8Array }
 
+export type LiveKind = 'calls' | 'broadcasts'
+
 export interface LiveHost extends ContextHost {
   readonly spec: ActorSpec
   readonly invoke: Invoke
+  readonly tally: ActorTally
+  readonly secrets: Secrets
   readonly concurrency: number
   readonly timeLimitMs: number
   /** Largest message that the server takes: bytes. */
@@ -53,7 +59,15 @@ export class Live {
   }
 
   /** Runs one; never rejects. */
-  async run(name: string, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
+  async run(name: string, headers: HeaderBlock, data: Uint8Array, counted: LiveKind = 'calls'): Promise<LiveReply> {
+    const from = systemClock.monotonic()
+    const reply = await this.#run(name, headers, data)
+    const error = reply.ok ? undefined : `${reply.code}:${reply.description}`
+    this.#host.tally.of(name)[counted].ended(systemClock.monotonic() - from, error)
+    return reply
+  }
+
+  async #run(name: string, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
     const spec = this.#host.spec.messages.get(name)
     if (spec === undefined) return refusal(LIVE_CODES.invalid, new Error(`no message ${name}`))
     if (this.#host.stopping) return refusal(LIVE_CODES.stopping, new Error('this worker is stopping'))
@@ -134,7 +148,7 @@ export class Live {
     let payload = decode(type, data)
     if (spec.schema !== undefined) {
       const checked = await validate(spec.schema, payload)
-      if (checked.issues !== undefined) throw payloadError(ctx.actor, spec.name, checked.issues)
+      if (checked.issues !== undefined) throw payloadError(ctx.actor, spec.name, checked.issues, this.#host.secrets)
       payload = checked.value
     }
     return this.#host.invoke(spec, payload, ctx)

@@ -1,28 +1,30 @@
+import type { ActorSpec } from '../actor.ts'
 /**
  * What a redelivered message must look up before it runs (DESIGN section 5).
  *
  * An earlier delivery may have got anywhere before its worker died:
  * - it parked a retry of this very delivery, or that retry is released already → this delivery has ended: ack;
  * - it kept a result with this very origin → it is done: ack;
- * - it only ran. Then how often? A mark is written before each run of a redelivered message and removed when the run ends.
- *   Three marks mean that three workers died with it: poison. The first crash leaves no mark; that costs nothing on the
- *   normal path, so a message that kills its worker is run four times in all.
- * - Whoever ran beside a message that kills its worker has as many marks as that. So the last run before "poison" is taken
- *   in turns, one at a time in a worker, and is marked when its turn comes: then only the guilty one gets the third mark.
- * All reads go to the stream's leader. The mark is counted in its body, one message per subject, the newest counts.
+ * - it only ran. Then how often? A mark is written before each run of a redelivered message and removed when the run ends
+ *   (marks.ts). As many marks as the actor allows crashes (3): poison.
+ * - Of the death of a whole process the first leaves no mark; that costs nothing on the normal path, so a message that kills
+ *   its process is run four times in all. A thread or child process that dies is seen by the process that lives on: the first
+ *   counts too, and such a message is run three times.
+ * - Whoever ran beside a message that kills its process has as many marks as that. So the last run before "poison" is taken
+ *   in turns, one at a time in a worker, and is marked when its turn comes: then only the guilty one gets the third mark. A
+ *   message of which every crash was seen to be its child process's own runs at once: nobody stands beside it there.
  */
 import type { JetStreamApi } from '../broker/api.ts'
-import { encodeHeaders, H } from '../broker/headers.ts'
+import { H } from '../broker/headers.ts'
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
+import { poison, type Crashes } from '../isolation/crash.ts'
 import type { Outcome } from '../outcome.ts'
+import { readCrashes, writeCrashes } from './marks.ts'
 import type { Run } from './run.ts'
 
-/** Runs that ended with their worker, beyond the first, after which a message is poison. */
-export const POISON_MARKS = 3
-const MARK_REPEAT_MS = 60_000
-
 interface LookUpHost {
+  readonly spec: ActorSpec
   readonly api: JetStreamApi
   readonly publisher: Publisher
   readonly subjects: Subjects
@@ -61,13 +63,20 @@ export class Suspects {
 
 /** How an earlier delivery ended, or undefined after this one was marked as begun. Throws where it can't be known now. */
 export async function lookUp(host: LookUpHost, run: Run): Promise<Outcome | undefined> {
-  const [retry, kept, marks] = await Promise.all([hasRetry(host, run), hasResult(host, run), countMarks(host, run)])
+  const [retry, kept, crashes] = await Promise.all([hasRetry(host, run), hasResult(host, run), readCrashes(host, run)])
   if (retry) return { kind: 'settled', by: 'retry' }
   if (kept) return { kind: 'settled', by: 'result' }
-  if (marks >= POISON_MARKS) return poison(marks)
-  if (marks === POISON_MARKS - 1) await host.suspects.turn(run)
-  await mark(host, run, marks + 1)
+  run.crashes = crashes
+  run.ctx.isSuspect = crashes.count === host.spec.crashes - 1
+  if (crashes.count >= host.spec.crashes) return poison(crashes)
+  if (run.ctx.isSuspect && takesTurns(host.spec, crashes)) await host.suspects.turn(run)
+  await writeCrashes(host, run, { ...crashes, count: crashes.count + 1 }, 'begun')
+  run.marked = true
   return undefined
+}
+
+function takesTurns({ isolation }: ActorSpec, { count, seen }: Crashes): boolean {
+  return isolation?.kind !== 'process' || seen < count
 }
 
 async function hasRetry({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<boolean> {
@@ -89,34 +98,4 @@ async function hasResult({ api, subjects }: LookUpHost, { message, delivery }: R
   const subject = subjects.result(message.actor, message.sender, message.id)
   const kept = await api.readMessage(subjects.resultStream, { last_by_subj: subject })
   return kept?.headers.get(H.origin) === delivery.origin
-}
-
-async function countMarks({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<number> {
-  const found = await api.readMessage(subjects.markStream, {
-    last_by_subj: subjects.mark(message.actor, delivery.sequence),
-  })
-  if (found?.headers.get(H.origin) !== delivery.origin) return 0
-  return Number(Buffer.from(found.data).toString()) || 0
-}
-
-async function mark({ publisher, subjects }: LookUpHost, run: Run, count: number): Promise<void> {
-  const { message, delivery } = run
-  const headers = encodeHeaders([
-    [H.dedupe, `mark:${message.actor}:${delivery.sequence}:${delivery.count}`],
-    [H.origin, delivery.origin],
-  ])
-  const subject = subjects.mark(message.actor, delivery.sequence)
-  await publisher.publish({
-    subject,
-    payload: Buffer.from(String(count)),
-    headers,
-    stream: subjects.markStream,
-    repeatMs: MARK_REPEAT_MS,
-  })
-  run.marked = true
-}
-
-function poison(marks: number): Outcome {
-  const message = `the workers that ran it died ${marks + 1} times (or were killed): it is not run again by itself`
-  return { kind: 'dead', reason: 'poison', failure: { name: 'PoisonError', message, code: 'POISON' } }
 }

@@ -2,6 +2,7 @@
 import type { MessageSpec } from '../actor.ts'
 import type { Delivery } from '../broker/delivery.ts'
 import type { RunContext } from '../context.ts'
+import type { Crashes } from '../isolation/crash.ts'
 import type { Message } from '../message.ts'
 
 export interface Run {
@@ -16,6 +17,8 @@ export interface Run {
   readonly startedAt: number
   /** Its place among the worker's runs. */
   slot: number
+  /** Crashes of earlier runs, as far as they were looked up. */
+  crashes: Crashes
   /** Whether a start mark was written: it must go when the run ends. */
   marked: boolean
   /** Monotonic ms at which it was told to stop. */

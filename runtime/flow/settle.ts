@@ -9,6 +9,7 @@ import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
  * | dead               | the dead letter; told to who waits                 | term | dead:<actor>:<s>   |
  * | cancelled, expired | told to who waits                                  | term |                    |
  * | released           |                                                    | nak  |                    |
+ * | crashed            | the mark with its report (marks.ts)                | nak  | mark:<…>:crashed   |
  * | settled            | (an earlier run did it)                            | ack  |                    |
  * | lease lost         | nothing; where the handler finished, as done       |      |                    |
  *
@@ -17,7 +18,9 @@ import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
  * 2. Between the copy and the ack: the message is delivered again and finds its own parked copy (redelivery.ts): ack. The
  *    copy's key makes storing it again nothing. Once the copy was released, the timer has deleted the original first.
  * 3. A dead letter between copy and term: it dies again under the same key within the stream's window, or is there twice.
- * 4. An ack that is lost is repeated (acks.ts). A nak or a term is sent only while the lease surely holds.
+ * 4. Before the mark of a crash: one crash of the message is not known, as when its whole process dies (redelivery.ts). Between
+ *    mark and nak: it comes again after its lease, and the crash is known.
+ * 5. An ack that is lost is repeated (acks.ts). A nak or a term is sent only while the lease surely holds.
  *
  * Errors are told apart. Away: wait and repeat while the lease holds; after that another delivery does it all again.
  * Refused: the copy is shrunk (copies.ts); if that does not help the message goes back with a long delay, and an event.
@@ -30,9 +33,12 @@ import type { Subjects } from '../broker/subjects.ts'
 import { encode, parseContentType, type ContentType } from '../codec/codec.ts'
 import { PayloadError, UnavailableError, toError, toFailure, type Failure } from '../errors.ts'
 import type { MessageEvent, MessageEvents } from '../events.ts'
-import type { DeadReason, Outcome, Status } from '../outcome.ts'
+import type { Crashes } from '../isolation/crash.ts'
+import type { Outcome, Status } from '../outcome.ts'
+import type { Accounts } from '../schedules/accounts.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { HOLD_MS, letterOf, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
+import { eraseCrashes, writeCrashes } from './marks.ts'
 import type { Run } from './run.ts'
 
 export interface SettleHost {
@@ -41,6 +47,8 @@ export interface SettleHost {
   readonly publisher: Publisher
   readonly subjects: Subjects
   readonly leases: Leases
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
   readonly worker: string
   serverNow(): number
   /** The message is off our hands: its lease may go. */
@@ -81,7 +89,8 @@ export class Settle {
 
   done(run: Run, value: unknown): void | Promise<void> {
     const { reply, keepMs } = run.message
-    if (reply === undefined && keepMs === undefined) return this.ack(run)
+    if (reply === undefined && keepMs === undefined && !this.#host.accounts.follows(run.message, 'done'))
+      return this.ack(run)
     return this.#deliverOutcome(run, 'done', value).then(() => this.ack(run))
   }
 
@@ -106,11 +115,11 @@ export class Settle {
     this.ack(run)
   }
 
-  async bury(run: Run, reason: DeadReason, failure: Failure, stack: string | undefined): Promise<void> {
+  async bury(run: Run, { reason, failure, stack, crashes }: Omit<Of<'dead'>, 'kind'>): Promise<void> {
     const { subjects, publisher, worker } = this.#host
     const { message, delivery } = run
     const key = `dead:${message.actor}:${delivery.sequence}`
-    const death = { reason, failure, stack, worker, at: isoNow(), key }
+    const death = { reason, failure, stack, crashes, worker, at: isoNow(), key }
     const subject = subjects.dead(message.actor, message.name, message.id)
     const { tail, body, headers } = letterOf(run, death, publisher.maxPayload)
     const tailAt =
@@ -134,6 +143,12 @@ export class Settle {
     this.term(run)
   }
 
+  /** An earlier run of this delivery ended. */
+  settledBefore(run: Run, by: Of<'settled'>['by']): void | Promise<void> {
+    if (run.message.schedule === undefined) return this.ack(run)
+    return this.#whileAway(run, () => this.#host.accounts.settled(run, by)).then(() => this.ack(run))
+  }
+
   ack(run: Run): void {
     this.#host.acks.ack(run.delivery, () => this.#off(run))
   }
@@ -147,7 +162,15 @@ export class Settle {
   release(run: Run, delayMs = 0): void {
     if (!run.marked) return this.#giveBack(run, delayMs)
     // First the mark: who gets the message next would count this run as one that its worker did not survive.
-    void this.#unmark(run).then(() => this.#giveBack(run, delayMs))
+    void this.#unbegin(run).then(() => this.#giveBack(run, delayMs))
+  }
+
+  /** Its thread or process died with it: that is known to whoever gets it next, which is at once. */
+  async crashed(run: Run, crashes: Crashes): Promise<void> {
+    // What cannot be counted (no permission, say) is no reason to hold it back for a lease.
+    await this.#whileAway(run, () => writeCrashes(this.#host, run, crashes, 'crashed')).catch(() => {})
+    run.marked = false
+    this.#giveBack(run, 0)
   }
 
   #giveBack(run: Run, delayMs: number): void {
@@ -167,14 +190,18 @@ export class Settle {
 
   #off(run: Run): void {
     // The mark says "begun": it must not outlive the run. If this is lost, the message is gone and so is its use.
-    if (run.marked) void this.#unmark(run)
+    if (run.marked) void eraseCrashes(this.#host, run).catch(() => {})
+    run.marked = false
     this.#host.settled(run)
   }
 
-  async #unmark(run: Run): Promise<void> {
-    const { api, subjects } = this.#host
+  /** This run does not count; crashes before it still do. */
+  async #unbegin(run: Run): Promise<void> {
     run.marked = false
-    await api.purge(subjects.markStream, subjects.mark(run.message.actor, run.delivery.sequence)).catch(() => {})
+    const known = run.crashes.count > 0
+    await (known ? writeCrashes(this.#host, run, run.crashes, 'released') : eraseCrashes(this.#host, run)).catch(
+      () => {},
+    )
   }
 
   /** Monotonic ms until which the lease surely holds, or 0 where it may have lapsed: then neither nak nor term is sent. */
@@ -186,7 +213,15 @@ export class Settle {
   /** Keeps the outcome where the sender asked for it, then tells who waits. The kept one is confirmed, the told one is not. */
   async #deliverOutcome(run: Run, status: Status, value: unknown): Promise<void> {
     const { message, delivery } = run
-    if (message.reply === undefined && message.keepMs === undefined) return
+    const { accounts } = this.#host
+    const isFollowed = accounts.follows(message, status)
+    if (isFollowed) await this.#whileAway(run, () => accounts.announce(message, delivery, status))
+    if (message.reply !== undefined || message.keepMs !== undefined) await this.#keepAndTell(run, status, value)
+    if (isFollowed) await this.#whileAway(run, () => accounts.account(run, status, value))
+  }
+
+  async #keepAndTell(run: Run, status: Status, value: unknown): Promise<void> {
+    const { message, delivery } = run
     const { headers, body } = this.#outcome(run, status, value)
     const { subjects, publisher } = this.#host
     if (message.keepMs !== undefined) {
@@ -226,13 +261,18 @@ export class Settle {
 
   /** Stores a copy and returns its sequence; waits out a broker that is away, as long as the lease holds. Throws what is refused. */
   async #store(run: Run, subject: string, payload: Uint8Array, headers: Uint8Array, stream: string): Promise<number> {
-    const { publisher, leases } = this.#host
+    const { publisher } = this.#host
+    const publication = { subject, payload, headers, stream, repeatMs: COPY_REPEAT_MS }
+    return (await this.#whileAway(run, () => publisher.publish(publication))).sequence
+  }
+
+  /** Repeats what the broker was not there for, as long as the lease holds. */
+  async #whileAway<T>(run: Run, act: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        const { sequence } = await publisher.publish({ subject, payload, headers, stream, repeatMs: COPY_REPEAT_MS })
-        return sequence
+        return await act()
       } catch (error) {
-        if (!isAway(error) || !leases.holds(run.row, run.delivery)) throw error
+        if (!isAway(error) || !this.#host.leases.holds(run.row, run.delivery)) throw error
         await sleep(AWAY_PAUSE_MS)
       }
     }
@@ -240,7 +280,10 @@ export class Settle {
 
   async #tooLargeToPark(run: Run, failure: Failure | undefined): Promise<void> {
     const text = `expected room for the headers of a retry, but the message has ${run.delivery.size} of ${this.#host.publisher.maxPayload} bytes`
-    await this.bury(run, 'failed', failure ?? { name: 'PayloadError', code: 'TOO_LARGE', message: text }, undefined)
+    await this.bury(run, {
+      reason: 'failed',
+      failure: failure ?? { name: 'PayloadError', code: 'TOO_LARGE', message: text },
+    })
   }
 
   /** No row of the table could be carried out: back to the mailbox, later, and somebody should look. */
@@ -264,7 +307,12 @@ const TABLE: Table = {
     settle.tell('snooze', run, { afterMs })
     return settle.again(run, afterMs, undefined)
   },
-  dead: (settle, run, { reason, failure, stack }) => settle.bury(run, reason, failure, stack),
+  dead: (settle, run, outcome) => settle.bury(run, outcome),
+  crashed: (settle, run, { crashes }) => {
+    const report = crashes.reports.at(-1)
+    if (report !== undefined) settle.tell('crashed', run, { report, crashes: crashes.count })
+    return settle.crashed(run, crashes)
+  },
   cancelled: (settle, run, { reason }) => {
     settle.tell('cancelled', run, { reason })
     return settle.drop(run, 'cancelled', { name: 'CancelledError', message: reason })
@@ -277,7 +325,7 @@ const TABLE: Table = {
     settle.tell('released', run, {})
     settle.release(run)
   },
-  settled: (settle, run) => settle.ack(run),
+  settled: (settle, run, { by }) => settle.settledBefore(run, by),
   'lease-lost': (settle, run, { finished, value }) => {
     settle.tell('lease-lost', run, {})
     return finished ? settle.done(run, value) : settle.forget(run)

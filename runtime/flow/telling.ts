@@ -3,17 +3,22 @@ import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
 import type { Message } from '../message.ts'
+import type { Secrets } from '../secrets.ts'
 import { systemClock } from '../time/clock.ts'
 
 export interface TellingHost {
   readonly publisher: Publisher
   readonly subjects: Subjects
+  readonly secrets: Secrets
   /** Name of the worker, as events carry it. */
   readonly worker: string
   /** Whether somebody in this process listens to every event, whatever the level. */
   readonly listens: boolean
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
 }
+
+/** Whom an event is about. */
+export type About = Pick<Message, 'id' | 'actor' | 'name' | 'attempt'>
 
 /** What an event says beyond what every event of a message does. */
 export type Detail<K extends keyof MessageEvents> = Omit<MessageEvents[K], keyof MessageEvent>
@@ -43,16 +48,26 @@ export class Telling {
     return this.#tellsAll
   }
 
-  tell<K extends keyof MessageEvents>(event: K, message: Message, detail: Detail<K>): void {
+  tell<K extends keyof MessageEvents>(event: K, message: About, detail: Detail<K>): void {
     const data = this.#dataOf(message, detail) as MessageEvents[K]
     this.#host.onEvent(event, data)
     // Progress is asked for by its handler, so it is always told.
     if (event !== 'progress' && (this.#level === 'off' || (this.#level === 'failures' && QUIET_EVENTS.has(event))))
       return
-    this.#host.publisher.tell(this.#host.subjects.event(message.actor, message.name, event), jsonOrNote(data))
+    this.#host.publisher.tell(this.#host.subjects.event(message.actor, message.name, event), this.#json(event, data))
   }
 
-  #dataOf<D extends object>(message: Message, detail: D): MessageEvent & D {
+  #json(event: keyof MessageEvents, data: MessageEvent): Uint8Array {
+    // What happens to healthy messages carries nothing of theirs.
+    if (QUIET_EVENTS.has(event)) return Buffer.from(JSON.stringify(data))
+    try {
+      return Buffer.from(this.#host.secrets.toJson(data) ?? '')
+    } catch {
+      return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
+    }
+  }
+
+  #dataOf<D extends object>(message: About, detail: D): MessageEvent & D {
     return {
       id: message.id,
       actor: message.actor,
@@ -62,13 +77,5 @@ export class Telling {
       at: new Date(systemClock.now()).toISOString(),
       ...detail,
     }
-  }
-}
-
-function jsonOrNote(data: MessageEvent): Uint8Array {
-  try {
-    return Buffer.from(JSON.stringify(data))
-  } catch {
-    return Buffer.from(JSON.stringify({ ...data, value: '[cannot be written as JSON]' }))
   }
 }

@@ -20,10 +20,15 @@ import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import type { Failure } from '../errors.ts'
 import type { EventLevel, MessageEvents } from '../events.ts'
+import { NO_CRASHES } from '../isolation/crash.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
+import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
+import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
+import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
+import type { Secrets } from '../secrets.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
@@ -43,12 +48,24 @@ export interface WorkerSettings {
   readonly graceMs: number
 }
 
+/** What a worker needs of the pool that its handlers run in. */
+export interface WorkerPool {
+  /** Messages that it can run at once, now. */
+  readonly capacity: number
+  /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
+  readonly patienceMs: number
+  /** Ends what still runs, and resolves when that is told. */
+  killRunning(): Promise<void>
+}
+
 /** What a worker is given by its system. */
 export interface WorkerHost {
   readonly broker: Broker
   readonly clock: Clock
   readonly log: Logger
   readonly events: EventLevel
+  /** What is hidden in events. */
+  readonly secrets: Secrets
   /** Whether somebody in this process listens to every event, whatever the level. */
   readonly listens: boolean
   /** Epoch ms by the server's clock. */
@@ -58,9 +75,17 @@ export interface WorkerHost {
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
+  /** What handlers find in `ctx.resources`. */
+  resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
+  /** What became of this actor's messages, counted. */
+  readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
   readonly budget: { left: number }
+  /** Of an isolated actor: the threads or processes that its handlers run in. */
+  readonly pool: WorkerPool | undefined
   /** Told of every event of a message, whatever is published. */
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   onTrouble(actor: string, trouble: Trouble): void
@@ -87,26 +112,26 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   #whenIdle: (() => void) | undefined
   #isHurried = false
   readonly telling: Telling
-  /** Counters since the start. */
-  readonly counts = { started: 0, done: 0, retried: 0, dead: 0, released: 0 }
+  readonly tally: ActorTally
 
   constructor(spec: ActorSpec, settings: WorkerSettings, leases: Leases, host: WorkerHost) {
     this.spec = spec
     this.settings = settings
     this.leases = leases
     this.invoke = host.invoke
+    this.tally = host.tally
     this.#host = host
     const { publisher, subjects } = host.broker
     const onEvent: WorkerHost['onEvent'] = (event, data) => host.onEvent(event, data)
     this.telling = new Telling(
-      { publisher, subjects, worker: settings.name, listens: host.listens, onEvent },
+      { publisher, subjects, secrets: host.secrets, worker: settings.name, listens: host.listens, onEvent },
       host.events,
     )
     this.#settle = new Settle(this)
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
       mayBuffer: spec.limit === undefined,
-      free: () => Math.min(settings.concurrency - this.#running.size, host.budget.left),
+      free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
       now: () => systemClock.monotonic(),
@@ -129,6 +154,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get stopping(): boolean {
     return this.#stopping
   }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources()
+  }
   get acks(): Broker['acks'] {
     return this.#host.broker.acks
   }
@@ -141,8 +169,15 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
   }
+  get crashes(): number {
+    return this.spec.crashes
+  }
+  get secrets(): Secrets {
+    return this.#host.secrets
+  }
+  /** Of an isolated run the pool sees the end, and tells it. */
   get graceMs(): number {
-    return this.settings.graceMs
+    return this.settings.graceMs + (this.#host.pool?.patienceMs ?? 0)
   }
   serverNow(): number {
     return this.#host.serverNow()
@@ -153,13 +188,31 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   cancelled({ message }: Run): string | undefined {
     return this.#host.cancelled(message)
   }
-  lookUp(run: Run): Promise<Outcome | undefined> {
-    return lookUp(this, run)
+  async lookUp(run: Run): Promise<Outcome | undefined> {
+    const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)
+    return ended ?? (run.delivery.count === 1 ? undefined : lookUp(this, run))
+  }
+  get accounts(): Accounts {
+    return this.#host.accounts
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    return scheduleContext(this.#host.broker, this.spec.name, occurrence)
   }
   messageNames(): Iterable<string> {
     return this.spec.messages.keys()
   }
 
+  /** Counters since the system started. */
+  get counts(): { started: number; done: number; retried: number; dead: number; released: number } {
+    const { tally } = this
+    return {
+      started: tally.sum((one) => one.started),
+      done: tally.sum(({ outcomes }) => outcomes.done),
+      retried: tally.sum(({ outcomes }) => outcomes.retry),
+      dead: tally.sum(({ outcomes }) => outcomes.dead),
+      released: tally.sum(({ outcomes }) => outcomes.released),
+    }
+  }
   /** Messages that run now. */
   get running(): readonly Run[] {
     return this.#running.all()
@@ -167,6 +220,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
+  }
+  /** Places in the mailbox of all that this worker has in hand: what runs, and what is fetched and not begun. */
+  get held(): number[] {
+    return [
+      ...this.#running.all().map((run) => run.delivery.sequence),
+      ...this.#fetch.held.map(({ sequence }) => sequence),
+    ]
   }
   /** Asked for and not come yet, on all lanes: about what this worker waits for. */
   get asked(): number {
@@ -207,6 +267,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
     for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
+    await this.#host.pool?.killRunning()
     for (const run of this.#running.all()) abandonRun(this, run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
@@ -217,6 +278,16 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     // Kept: it may come before stop() has got as far as waiting.
     this.#isHurried = true
     this.#whenIdle?.()
+  }
+
+  /** There are more or fewer places for messages than before. */
+  capacityChanged(): void {
+    this.#fetch.slotsChanged()
+  }
+
+  /** A lane's pause ended. */
+  resumed(): void {
+    this.#fetch.resumed()
   }
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
@@ -246,7 +317,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       get stopping() {
         return worker.stopping
       },
+      get resources() {
+        return worker.resources
+      },
+      tally: this.tally,
+      secrets: this.secrets,
       senderFor: (message) => this.senderFor(message),
+      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
       progress: (run, value) => this.progress(run, value),
     }
   }
@@ -258,6 +335,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   /** The timer could not put a message into this mailbox and has buried it. */
   tellUndelivered(message: Message, reason: DeadReason, failure: Failure): void {
+    this.tally.of(message.name).undelivered(failure)
     this.telling.tell('dead', message, { reason, failure })
   }
 
@@ -267,12 +345,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#running.delete(run.slot)
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
-    if (outcome.kind === 'done') {
-      this.counts.done++
-      if (this.telling.tellsAll) this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
-    } else {
-      this.#count(outcome)
-    }
+    this.tally.of(run.message.name).ended(outcome, ms)
+    if (outcome.kind === 'done' && this.telling.tellsAll)
+      this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)
     this.#fetch.freed(ms)
     if (this.#running.size === 0) this.#whenIdle?.()
@@ -290,12 +365,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   tell<K extends keyof MessageEvents>(event: K, run: Run, detail: Detail<K>): void {
     this.telling.tell(event, run.message, detail)
-  }
-
-  #count({ kind }: Outcome): void {
-    if (kind === 'retry') this.counts.retried++
-    else if (kind === 'dead') this.counts.dead++
-    else if (kind === 'released') this.counts.released++
   }
 
   #run(delivery: Delivery): void {
@@ -319,9 +388,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   #begin(delivery: Delivery, message: Message, startedAt: number): Run {
     const spec = this.spec.messages.get(message.name)
-    const limitAt = startedAt + this.#limitMs(spec?.timeLimitMs ?? this.settings.timeLimitMs, message)
-    const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
-    const ctx = new RunContext(this, message, limitAt)
+    const latestAt = message.deadline === undefined ? Infinity : startedAt + message.deadline - this.serverNow()
+    const limitAt = Math.min(
+      startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
+      Math.max(startedAt, latestAt),
+    )
+    const row = this.leases.enter(delivery, limitAt + this.graceMs + SETTLE_MS)
+    const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
       message,
@@ -330,19 +403,22 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       row,
       startedAt,
       slot: 0,
+      crashes: NO_CRASHES,
       marked: false,
       abortedAt: undefined,
       over: false,
     }
     run.slot = this.#running.add(run)
     this.#unsettled++
-    this.counts.started++
+    this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
   }
 
-  #limitMs(limitMs: number, { deadline }: Message): number {
-    return deadline === undefined ? limitMs : Math.max(0, Math.min(limitMs, deadline - this.serverNow()))
+  #free(): number {
+    const { pool, budget } = this.#host
+    const slots = Math.min(this.settings.concurrency, pool?.capacity ?? Infinity)
+    return Math.min(slots - this.#running.size, budget.left)
   }
 
   #giveBack(delivery: Delivery): void {

@@ -1,7 +1,7 @@
 /** `every: '15m'` as a kind of rule: absolute time, counted from an anchor. */
 
 import { formatDuration, parseDuration, parseInstant } from '../time/duration.ts'
-import { FIRST_MS, LAST_MS, SECOND } from './civil.ts'
+import { SECOND } from './civil.ts'
 import { formatMoment } from './moments.ts'
 import { readBy, refuse } from './refuse.ts'
 import type { RuleObject, Source } from './source.ts'
@@ -28,13 +28,7 @@ function readAnchor(value: unknown, name: string): string {
 
 const anchorOf = ({ anchor }: RuleObject): number => (anchor === undefined ? 0 : parseInstant(anchor, 'anchor'))
 
-function everyWalk(everyMs: number, anchorMs: number): Walk {
-  const at = (count: number): number | undefined => {
-    const ms = anchorMs + count * everyMs
-    return ms >= FIRST_MS && ms <= LAST_MS ? ms : undefined
-  }
-  return {
-    next: (after) => at(Math.floor((Math.max(after, FIRST_MS - 1) - anchorMs) / everyMs) + 1),
-    previous: (before) => at(Math.ceil((Math.min(before, LAST_MS + 1) - anchorMs) / everyMs) - 1),
-  }
-}
+const everyWalk = (everyMs: number, anchorMs: number): Walk => ({
+  next: (after) => anchorMs + (Math.floor((after - anchorMs) / everyMs) + 1) * everyMs,
+  previous: (before) => anchorMs + (Math.ceil((before - anchorMs) / everyMs) - 1) * everyMs,
+})

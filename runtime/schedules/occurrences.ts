@@ -9,27 +9,9 @@
  */
 
 import { parseInstant } from '../time/duration.ts'
+import { walkOf } from './compile.ts'
 import { invalid, readBy, readWhole } from './refuse.ts'
-import { kindOf, type Moment, resolveRule, type ResolvedRule, type ScheduleRule, sources } from './rule.ts'
-import type { Source } from './source.ts'
-import type { Walk } from './walk.ts'
-import { findZone, type Zone } from './zone.ts'
-
-/** Compiled once for each rule object: keep the object to keep what was made of it. */
-const walks = new WeakMap<ResolvedRule, Walk>()
-
-function walkOf(rule: ResolvedRule): Walk {
-  const known = walks.get(rule)
-  if (known !== undefined) return known
-  const walk = compile(rule)
-  walks.set(rule, walk)
-  return walk
-}
-
-function compile(rule: ResolvedRule): Walk {
-  const source = sources[kindOf(rule)] as Source
-  return source.walk(rule, findZone(rule.timeZone) as Zone, rule.dst)
-}
+import { type Moment, resolveRule, type ResolvedRule, type ScheduleRule } from './rule.ts'
 
 /** The first occurrence after a moment; `undefined` where there is none. */
 export const nextAfter = (rule: ResolvedRule, ms: number): number | undefined => walkOf(rule).next(ms)
@@ -63,7 +45,7 @@ export interface PreviewOptions {
  * @throws ConfigError `INVALID_SCHEDULE`
  */
 export function preview(rule: ScheduleRule, options: PreviewOptions): Date[] {
-  const resolved = walks.has(rule as ResolvedRule) ? (rule as ResolvedRule) : resolveRule(rule, 'rule')
+  const resolved = resolveRule(rule, 'rule')
   const from = readBy(parseInstant, options.from, 'preview.from')
   const until = options.until === undefined ? Infinity : readBy(parseInstant, options.until, 'preview.until')
   if (until <= from) throw invalid('expected preview.until to be after preview.from', 'preview.until')

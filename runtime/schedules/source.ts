@@ -13,9 +13,10 @@ export interface Source {
   /**
    * Checks the rule's own keys and gives their normal form, which is plain JSON that it takes back unchanged.
    *
+   * @param timeZone as the rule says it; a kind whose own text names a zone gives it with its normal form
    * @throws ConfigError `INVALID_SCHEDULE`
    */
-  resolve(rule: RuleObject, name: string, timeZone: string): RuleObject
+  resolve(rule: RuleObject, name: string, timeZone: string | undefined): RuleObject
   /** The moments of a rule in normal form. */
   walk(rule: RuleObject, zone: Zone, repeated: Repeated): Walk
 }

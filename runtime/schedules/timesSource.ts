@@ -6,7 +6,7 @@ import { formatMoment, formatWall, parseWall } from './moments.ts'
 import { readBy, refuse } from './refuse.ts'
 import type { Source } from './source.ts'
 import { listWalk, sortedUnique } from './walk.ts'
-import { type Meaning, meaningOf, type Zone } from './zone.ts'
+import { momentsOf, type Zone } from './zone.ts'
 import type { Repeated } from './zoned.ts'
 
 /** More don't belong into one record. */
@@ -20,7 +20,7 @@ export const timesSource: Source = {
     return { times: times.map((time, index) => readTime(time, `${name}.times[${index}]`)) }
   },
   walk({ times }, zone, repeated) {
-    return listWalk(sortedUnique((times as string[]).flatMap((time) => momentsOf(time, zone, repeated))))
+    return listWalk(sortedUnique((times as string[]).flatMap((time) => momentsAt(time, zone, repeated))))
   },
 }
 
@@ -33,13 +33,7 @@ function readTime(value: unknown, name: string): string {
   return wallMs === undefined ? formatMoment(ms) : formatWall(wallMs)
 }
 
-function momentsOf(time: string, zone: Zone, repeated: Repeated): number[] {
+function momentsAt(time: string, zone: Zone, repeated: Repeated): number[] {
   const wallMs = parseWall(time)
-  return wallMs === undefined ? [Date.parse(time)] : momentsIn(meaningOf(zone, wallMs), repeated)
-}
-
-function momentsIn(meaning: Meaning, repeated: Repeated): number[] {
-  if (meaning.kind === 'never') return [meaning.change.at]
-  if (meaning.kind === 'once') return [meaning.at]
-  return repeated === 'both' ? [meaning.first, meaning.second] : [meaning.first]
+  return wallMs === undefined ? [Date.parse(time)] : momentsOf(zone, wallMs, repeated === 'both')
 }

@@ -34,3 +34,36 @@ function firstIndex(times: readonly number[], holds: (time: number) => boolean):
 export function sortedUnique(numbers: Iterable<number>): number[] {
   return [...new Set(numbers)].sort((a, b) => a - b)
 }
+
+/** The times of both. */
+export function merged(one: Walk, other: Walk): Walk {
+  const pick = (choose: (a: number, b: number) => number, a: number | undefined, b: number | undefined) =>
+    a === undefined || b === undefined ? (a ?? b) : choose(a, b)
+  return {
+    next: (after) => pick(Math.min, one.next(after), other.next(after)),
+    previous: (before) => pick(Math.max, one.previous(before), other.previous(before)),
+  }
+}
+
+/** All times but those of a set. */
+export function except(walk: Walk, excluded: ReadonlySet<number>): Walk {
+  const skip = (at: number | undefined, beyond: (at: number) => number | undefined): number | undefined => {
+    let candidate = at
+    while (candidate !== undefined && excluded.has(candidate)) candidate = beyond(candidate)
+    return candidate
+  }
+  return {
+    next: (after) => skip(walk.next(after), (at) => walk.next(at)),
+    previous: (before) => skip(walk.previous(before), (at) => walk.previous(at)),
+  }
+}
+
+/** The times from a moment until another, both included. */
+export function within(walk: Walk, first: number, last: number): Walk {
+  const inside = (at: number | undefined): number | undefined =>
+    at === undefined || at < first || at > last ? undefined : at
+  return {
+    next: (after) => (after >= last ? undefined : inside(walk.next(Math.max(after, first - 1)))),
+    previous: (before) => (before <= first ? undefined : inside(walk.previous(Math.min(before, last + 1)))),
+  }
+}

@@ -13,7 +13,7 @@
 
 import { DAY } from './civil.ts'
 import type { Walk } from './walk.ts'
-import { changeBetween, type Change, meaningOf, wallAt, type Zone } from './zone.ts'
+import { changeNear, type Change, meaningOf, momentsOf, wallAt, type Zone } from './zone.ts'
 
 /** What happens to wall times that exist twice. */
 export type Repeated = 'once' | 'both'
@@ -27,17 +27,11 @@ export function zoned(wall: Walk, zone: Zone, repeated: Repeated): Walk {
 /** Every wall time once: at its first moment, or at the end of the gap that swallowed it. */
 function firstPasses(wall: Walk, zone: Zone): Walk {
   const first = (wallMs: number | undefined): number | undefined =>
-    wallMs === undefined ? undefined : firstMoment(zone, wallMs)
+    wallMs === undefined ? undefined : momentsOf(zone, wallMs, false)[0]
   return {
     next: (after) => first(wall.next(lastPassed(zone, after))),
     previous: (before) => first(wall.previous(firstUnpassed(zone, before))),
   }
-}
-
-function firstMoment(zone: Zone, wallMs: number): number {
-  const meaning = meaningOf(zone, wallMs)
-  if (meaning.kind === 'twice') return meaning.first
-  return meaning.kind === 'once' ? meaning.at : meaning.change.at
 }
 
 /** The last wall time whose first moment is not after `ms`: in a second pass it is the end of what is shown twice. */
@@ -60,10 +54,6 @@ function firstUnpassed(zone: Zone, ms: number): number {
 const repeatedFrom = (change: Change): number => change.at + change.after
 const repeatedUntil = (change: Change): number => change.at + change.before
 const isSetBack = (change: Change | undefined): change is Change => change !== undefined && change.after < change.before
-
-function changeNear(zone: Zone, from: number, until: number): Change | undefined {
-  return zone.offsetAt(from) === zone.offsetAt(until) ? undefined : changeBetween(zone, from, until)
-}
 
 /**
  * Second passes beside first ones. One that comes next has its first pass behind it, so its change is at most a day away; one that

@@ -9,16 +9,19 @@
  * accident. Tests in any number of processes share it.
  */
 import { loadConfig, type ConfigInput } from '../../config/index.ts'
-import { startSystem, type RunOptions, type System } from '../system.ts'
+import { startSystem, type System } from '../system.ts'
+import { configOf, type RunOptions, type SystemOptions } from '../systemOptions.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { linkTo, overridesOf, type Link, type Troupe } from '../troupe.ts'
+import { linkTo, type Link, type Troupe } from '../troupe.ts'
 import { MovedClock, type TestClock } from './movedClock.ts'
 import { Recorder, type Death, type RecordedEvent } from './recorder.ts'
 import { listStreams, settled, type SettledOptions, type Watched } from './settled.ts'
 
 /** As for `run`, with other defaults: own server, own namespace, no log lines, all events. */
-export type TestSystemOptions = Omit<RunOptions, 'clock' | 'signals' | 'namespace'>
+export type TestSystemOptions =
+  | Omit<RunOptions, 'clock' | 'signals' | 'namespace'>
+  | Omit<SystemOptions, 'clock' | 'signals' | 'namespace'>
 
 export interface TestSystem extends AsyncDisposable {
   readonly system: System
@@ -53,8 +56,8 @@ export async function testSystem(options: TestSystemOptions): Promise<TestSystem
   const recorder = new Recorder()
   let link: Link | undefined
   const clock: Clock = { ...systemClock, now: () => Math.floor(link?.clock.now() ?? systemClock.now()) }
-  const { actors: _actors, middleware = [], grace = '1s', logger: _logger, onEvent, ...input } = options
-  const { config, root } = await loadConfig({ overrides: configOf(input, namespace) })
+  const { middleware = [], grace = '1s', onEvent, onGiveUp = () => {} } = options
+  const { config, root } = await loadConfig({ overrides: testConfig(options, namespace) })
   const system = await startSystem(
     config,
     root,
@@ -64,6 +67,8 @@ export async function testSystem(options: TestSystemOptions): Promise<TestSystem
       grace,
       clock,
       middleware: [recorder.middleware, ...middleware],
+      // The process is the test's.
+      onGiveUp,
       onEvent: (event, data) => {
         recorder.onEvent(event, data)
         onEvent?.(event, data)
@@ -107,12 +112,10 @@ function assemble(system: System, { broker, clock }: Link, recorder: Recorder, n
   }
 }
 
-function configOf(
-  { servers = [], ...input }: Omit<TestSystemOptions, 'actors' | 'middleware' | 'grace' | 'logger' | 'onEvent'>,
-  namespace: string,
-): ConfigInput {
+function testConfig(options: TestSystemOptions, namespace: string): ConfigInput {
   const defaults = { logLevel: 'silent', events: 'all', shutdown: { within: '1s' } } as const
-  return { ...defaults, ...overridesOf({ ...input, servers: input.nats?.servers ?? servers }), namespace }
+  const input = configOf(options)
+  return { ...defaults, ...input, nats: { ...input.nats, servers: input.nats?.servers ?? [] }, namespace }
 }
 
 /** The streams go when the workers have stopped and before the connection does. */

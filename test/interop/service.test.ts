@@ -34,7 +34,7 @@ it('an actor answers PING, INFO and STATS like any micro service', async () => {
   expect(await first(client.ping(service.name))).toMatchObject({ ...service, type: 'io.nats.micro.v1.ping_response' })
   const info = await first(client.info(service.name))
   expect(info).toMatchObject({ ...service, description: 'Says hello' })
-  expect(info.metadata).toEqual({ system: system.name, actor: 'greeter' })
+  expect(info.metadata).toMatchObject({ system: system.name, actor: 'greeter', messages: 'hello, bye' })
   const endpoints = info.endpoints.map(({ name, subject }) => `${name} ${subject}`)
   expect(endpoints.sort()).toEqual(['bye found.call.greeter.bye', 'hello found.call.greeter.hello'])
   const { endpoints: stats } = await first(client.stats(service.name))

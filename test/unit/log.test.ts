@@ -1,6 +1,8 @@
+import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 
-import { type LogOptions, createLogger } from '#runtime/log.js'
+import { type LogOptions, createLogger, pinoLogger } from '#runtime/log.js'
+import { Secrets } from '#runtime/secrets.js'
 
 const collect = (options: LogOptions = {}, isTTY = false) => {
   const lines: string[] = []
@@ -122,5 +124,28 @@ describe('logs', () => {
     const piped = collect({ format: 'auto' })
     piped.log.warn('hello')
     expect(piped.last()['msg']).toBe('hello')
+  })
+
+  it('hide what an application says is a secret', () => {
+    const { log, last } = collect({ secrets: new Secrets(['card']) })
+    log.info('paid', { cardNumber: '4111', total: 3 })
+    expect(last()).toMatchObject({ cardNumber: '[hidden]', total: 3 })
+  })
+
+  it('may go through a pino logger of the application’s own, by its level and with its bindings', () => {
+    const lines: string[] = []
+    const own = pino({ level: 'warn', name: 'shop' }, { write: (line: string) => void lines.push(line) })
+    const log = pinoLogger(own).child({ actor: 'mailer' })
+    log.info('not written')
+    log.warn('written', { token: 'hunter2', error: new Error('bad') })
+    expect(lines).toHaveLength(1)
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      level: 40,
+      name: 'shop',
+      actor: 'mailer',
+      msg: 'written',
+      token: '[hidden]',
+      error: { name: 'Error', message: 'bad' },
+    })
   })
 })

@@ -5,6 +5,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 
 import { payloadError, validate } from '#runtime/schema.js'
+import { Secrets } from '#runtime/secrets.js'
 
 const schemas = {
   zod: z.object({ items: z.array(z.object({ name: z.string() })) }),
@@ -79,5 +80,15 @@ describe('payload schemas', () => {
     expect(error.message).toContain('the schema of mailer.welcome')
     expect(error.message).toContain('items[9]: wrong; and 2 more')
     expect(error.message).not.toContain('items[10]')
+  })
+
+  it('make an error that does not tell what came in a field that is a secret', () => {
+    const issues = [
+      { path: 'login.password', message: 'must be a number (was "hunter2")' },
+      { path: 'cards[0].n', message: 'was "4111"' },
+    ]
+    expect(payloadError('a', 'b', issues).message).toContain('login.password: [hidden]; cards[0].n: was "4111"')
+    const own = payloadError('a', 'b', issues, new Secrets(['card']))
+    expect(JSON.stringify([own.message, own.data])).not.toMatch(/hunter2|4111/)
   })
 })

@@ -1,15 +1,14 @@
 /** What `dead retry` and `dead purge` share: show what would be done, have it confirmed, do exactly that. */
-import { once } from 'node:events'
-import { createInterface } from 'node:readline/promises'
-
 import type { DeadLetter } from '../../client/dead.ts'
 import { ActorError, toError } from '../../errors.ts'
 import type { Troupe } from '../../troupe.ts'
+import { agreed, agreeFlags, type Answer } from '../agree.ts'
 import type { FlagSpecs, FlagValues, Invocation } from '../command.ts'
 import { exitCodes } from '../failure.ts'
 import { countOf, given } from '../input.ts'
 import { usage } from '../parse.ts'
 import { counted, note, say, sayJson } from '../print.ts'
+import { shown } from '../reveal.ts'
 import { withTroupe } from '../session.ts'
 import { filterFlags, filterOf } from './filter.ts'
 import { letterData, letterTable } from './letters.ts'
@@ -18,8 +17,7 @@ export const changeFlags = {
   ...filterFlags,
   all: { meaning: 'all dead letters of the namespace' },
   limit: { value: 'NUMBER', meaning: 'most letters to touch; default: all that match' },
-  'dry-run': { meaning: 'show which, and do nothing' },
-  yes: { short: 'y', meaning: 'do it without asking' },
+  ...agreeFlags,
 } as const satisfies FlagSpecs
 
 /** What is done to a letter, and how it is told. */
@@ -34,13 +32,20 @@ type Ordered = Invocation<typeof changeFlags>
 /** Returns the exit code. */
 export async function changeLetters(change: Change, { args, flags, isJson, ...rest }: Ordered): Promise<number> {
   const filters = filtersOf(change, args, flags)
-  return withTroupe(rest, async (troupe) => {
+  return withTroupe(rest, async (troupe, { secrets }) => {
     const letters = await findLetters(troupe, filters, countOf(flags.limit, 'limit'))
-    if (!isJson && letters.length > 0) say(letterTable(letters))
+    if (!isJson && letters.length > 0) say(letterTable(letters.map((letter) => shown(letter, secrets))))
     if (letters.length === 0 && args.length > 0) throw noneWithId(args)
-    const answer = letters.length === 0 ? 'no' : await agreed(change, letters.length, flags, isJson)
+    const answer =
+      letters.length === 0
+        ? 'no'
+        : await agreed(`${change.verb} ${counted(letters.length, 'dead letter')}`, flags, isJson)
     const failures = answer === 'yes' ? await applyAll(change, troupe, letters) : []
-    tell(change, letters, { answer, isJson, failures })
+    tell(
+      change,
+      letters.map((letter) => shown(letter, secrets)),
+      { answer, isJson, failures },
+    )
     if (failures.length > 0) return exitCodes.failed
     return answer === 'unasked' ? exitCodes.usage : exitCodes.done
   })
@@ -72,32 +77,6 @@ async function findLetters(
 function noneWithId(ids: readonly string[]): ActorError {
   const text = `expected dead letters with the id ${ids.join(', ')}, but there are none that match. "troupe dead ls" lists them.`
   return new ActorError('NO_DEAD_LETTER', text)
-}
-
-/** `unasked`: nobody is there to ask, and nothing was said. */
-type Answer = 'yes' | 'no' | 'unasked'
-
-async function agreed(
-  { verb }: Change,
-  count: number,
-  flags: FlagValues<typeof changeFlags>,
-  isJson: boolean,
-): Promise<Answer> {
-  if (flags['dry-run']) return 'no'
-  if (flags.yes) return 'yes'
-  if (isJson || !process.stdin.isTTY) return 'unasked'
-  const answer = await ask(`${verb} ${counted(count, 'dead letter')}? [y/N] `)
-  return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no'
-}
-
-/** What is typed; nothing at Ctrl-C and Ctrl-D. */
-async function ask(question: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  terminal.once('SIGINT', () => terminal.close())
-  const closed = once(terminal, 'close').then(() => '')
-  const answer = await Promise.race([terminal.question(question).catch(() => ''), closed])
-  terminal.close()
-  return answer
 }
 
 interface Failed {

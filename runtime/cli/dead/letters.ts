@@ -1,6 +1,7 @@
 /** Dead letters as they are printed. */
 import { H } from '../../broker/headers.ts'
 import type { DeadLetter } from '../../client/dead.ts'
+import { describeCrash, type CrashReport } from '../../isolation/crash.ts'
 import { fields, printable, showValue, table } from '../print.ts'
 
 const headings = ['SEQUENCE', 'ID', 'MESSAGE', 'REASON', 'ATTEMPTS', 'DIED', 'ERROR']
@@ -45,11 +46,12 @@ export function letterText(letter: DeadLetter): string {
 const told = new Set<string>([H.detail, H.history])
 
 function sections(letter: DeadLetter): string[] {
-  const { failure, history, stack, headers } = letter
+  const { failure, history, crashes, stack, headers } = letter
   const issues = (failure.issues ?? []).map(({ path, message }) => `${path}: ${message}`)
   const lines: [string, readonly string[]][] = [
     ['issues', issues],
     ['earlier attempts', history.map((attempt) => JSON.stringify(attempt))],
+    ['crashes', crashes.flatMap(crashLines)],
     ['stack', stack?.split('\n') ?? []],
     ['headers', Object.entries(headers).flatMap(([name, value]) => (told.has(name) ? [] : [`${name}: ${value}`]))],
     ['payload', payloadLines(letter)],
@@ -59,8 +61,18 @@ function sections(letter: DeadLetter): string[] {
     .map(([name, of]) => [name, ...of.map((line) => `  ${printable(line)}`)].join('\n'))
 }
 
+function crashLines(crash: CrashReport): string[] {
+  const { at, member, pid, error = '', stderr = '' } = crash
+  const where = pid === undefined ? member : `${member}, pid ${pid}`
+  const stack = error.split('\n').slice(1)
+  return [`${at} ${where}: ${describeCrash(crash)}`, ...stack, ...stderr.trimEnd().split('\n')].filter(
+    (line) => line !== '',
+  )
+}
+
 function payloadLines({ payload, body }: DeadLetter): string[] {
   if (payload !== undefined) return showValue(payload).split('\n')
+  if (body.length === 0) return ['not what its content type says; --reveal shows the bytes']
   return [
     `${body.length} bytes that are not what their content type says, in base64:`,
     Buffer.from(body).toString('base64'),

@@ -1,0 +1,66 @@
+/**
+ * Start marks (DESIGN section 5): what is known of a message's crashes, stored beside it as `troupe.mark.<actor>.<sequence>`.
+ *
+ * A mark says how many runs of the message were begun and not ended. It is written before a redelivered message runs, and goes
+ * when the run ends; when its thread or process dies and the system lives on, it stays, now with a report. One message per
+ * subject: the newest counts, and the origin says whether it is about this very message. Reads go to the stream's leader.
+ */
+import type { JetStreamApi } from '../broker/api.ts'
+import { encodeHeaders, H } from '../broker/headers.ts'
+import type { Publisher } from '../broker/publisher.ts'
+import type { Subjects } from '../broker/subjects.ts'
+import { NO_CRASHES, type CrashReport, type Crashes } from '../isolation/crash.ts'
+import type { Run } from './run.ts'
+
+export interface MarkHost {
+  readonly api: JetStreamApi
+  readonly publisher: Publisher
+  readonly subjects: Subjects
+}
+
+const REPEAT_MS = 60_000
+
+/** What is known of a message's crashes; none where it has no mark. */
+export async function readCrashes({ api, subjects }: MarkHost, { message, delivery }: Run): Promise<Crashes> {
+  const subject = subjects.mark(message.actor, delivery.sequence)
+  const found = await api.readMessage(subjects.markStream, { last_by_subj: subject })
+  return found?.headers.get(H.origin) === delivery.origin ? parseCrashes(found.data) : NO_CRASHES
+}
+
+/** Stores it. `step` makes the key, so that a repeat is no other mark: one word for each place that writes one. */
+export async function writeCrashes(host: MarkHost, run: Run, crashes: Crashes, step: 'begun' | 'crashed' | 'released') {
+  const { publisher, subjects } = host
+  const { message, delivery } = run
+  const headers = encodeHeaders([
+    [H.dedupe, `mark:${message.actor}:${delivery.sequence}:${delivery.count}:${step}`],
+    [H.origin, delivery.origin],
+  ])
+  await publisher.publish({
+    subject: subjects.mark(message.actor, delivery.sequence),
+    payload: Buffer.from(JSON.stringify(crashes)),
+    headers,
+    stream: subjects.markStream,
+    repeatMs: REPEAT_MS,
+  })
+}
+
+/** The message has ended: nothing is known of it any more. */
+export async function eraseCrashes({ api, subjects }: MarkHost, { message, delivery }: Run): Promise<void> {
+  await api.purge(subjects.markStream, subjects.mark(message.actor, delivery.sequence))
+}
+
+/** Before 0.2 a mark was a number. What is neither says nothing. */
+export function parseCrashes(data: Uint8Array): Crashes {
+  try {
+    const mark: unknown = JSON.parse(Buffer.from(data).toString())
+    if (typeof mark === 'number') return { ...NO_CRASHES, count: whole(mark) }
+    const { count, seen, reports } = mark as Readonly<Record<string, unknown>>
+    return { count: whole(count), seen: whole(seen), reports: Array.isArray(reports) ? (reports as CrashReport[]) : [] }
+  } catch {
+    return NO_CRASHES
+  }
+}
+
+function whole(value: unknown): number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : 0
+}

@@ -1,0 +1,60 @@
+/** What a system notices of its process and of its connection, and tells: a log line and an event each. */
+import type { Connection } from './broker/connection.ts'
+import type { RunContext } from './context.ts'
+import { toFailure } from './errors.ts'
+import type { SystemEvent, SystemEvents } from './events.ts'
+import type { Logger } from './log.ts'
+import type { ProcessWatchHost } from './processWatch.ts'
+import type { Roster } from './roster.ts'
+
+export interface MishapsHost {
+  readonly log: Logger
+  readonly roster: Roster
+  readonly connection: Connection
+  tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
+  /** Whether the whole system stops. */
+  stopping(): boolean
+}
+
+export class Mishaps implements ProcessWatchHost {
+  readonly #host: MishapsHost
+
+  constructor(host: MishapsHost) {
+    this.#host = host
+  }
+
+  /** A promise that a handler made and nobody waits for was rejected: a bug of the handler's, but no reason to end anything. */
+  onLeak(error: Error, run: RunContext | undefined): void {
+    const { log, roster } = this.#host
+    if (run === undefined) return log.error('a promise was rejected and nobody handled it', { error })
+    const { id, actor, message, attempt } = run
+    log.error('a handler left a rejected promise behind', { id, actor, message, attempt, error })
+    roster.of(actor)?.worker.tellLeak(run, toFailure(error))
+  }
+
+  onBlocked(stoodMs: number): void {
+    const forMs = Math.round(stoodMs)
+    const running = this.#host.roster
+      .living()
+      .flatMap(({ worker }) => worker.running)
+      .map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
+      .slice(0, 10)
+    this.#host.log.warn('the event loop stood still: a handler blocks it', { forMs, running })
+    this.#host.tell('blocked', { forMs, running })
+  }
+
+  /** Returns what ends the watch. */
+  watchConnection(): (() => void)[] {
+    const { connection, log } = this.#host
+    return [
+      connection.onDisconnected(() => {
+        if (!this.#host.stopping()) log.warn('disconnected from NATS; trying again', { server: connection.server })
+      }),
+      connection.onConnected(() => {
+        log.info('connected to NATS again', { server: connection.server })
+        this.#host.tell('reconnected', {})
+      }),
+      connection.onProblem((error) => log.warn('NATS reports a problem', { error })),
+    ]
+  }
+}

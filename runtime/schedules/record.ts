@@ -1,0 +1,422 @@
+/**
+ * A schedule as it is stored: one JSON record in its actor's bucket, `nats kv get troupe-schedules-<actor> <schedule>`.
+ *
+ * `definition` is what people decide, `state` what timers have made of it. `generation` counts changes of what people decide, so that two
+ * who edit at once find out, while timers go on storing their state. A record may be written by hand: `definition` is all it needs.
+ *
+ * When an occurrence is whose: the rule that held at its planned time decides, whenever it is looked at. So a change leaves what
+ * it replaces behind in `past` until all of that is accounted for; a pause is a stretch of time without a rule.
+ */
+import { TroupeError, toError } from '../errors.ts'
+import { parseInstant } from '../time/duration.ts'
+import { readDefinition, readOverlap, type Definition, type Overlap } from './definition.ts'
+import { formatMoment } from './moments.ts'
+import { invalid, readObject, readSome, readWhole, refuse } from './refuse.ts'
+import { resolveRule, type ResolvedRule } from './rule.ts'
+
+export interface ScheduleRecord {
+  /** Counts changes of definition and pause, from 1. */
+  readonly generation: number
+  readonly definition: Definition
+  /** Epoch ms from which the definition holds. */
+  readonly since: number
+  readonly paused?: Paused
+  /** What held before `since` and is not all accounted for, oldest first. */
+  readonly past: readonly Stretch[]
+  /** Where it is declared in code, and as what. */
+  readonly declared?: Declared
+  readonly createdAt: number
+  readonly state: State
+}
+
+export interface Paused {
+  /** RFC 3339. */
+  readonly at: string
+  readonly note?: string
+  /** A run became a dead letter (`pauseOnFailure`). */
+  readonly onFailure?: true
+}
+
+export interface Declared {
+  /** Where: `config`, or the `actor`'s definition. */
+  readonly by: 'config' | 'actor'
+  /** As it was declared last, to tell what was edited live. */
+  readonly as: Definition
+}
+
+/** A time with one rule, or none, from `since` until the next stretch begins. */
+export interface Stretch {
+  readonly since: number
+  /** Absent: nothing is planned. */
+  readonly rule?: ResolvedRule
+  readonly jitter?: string
+  readonly from?: string
+  readonly until?: string
+}
+
+/** What timers know. All times are epoch ms here and RFC 3339 in the record. */
+export interface State {
+  /** Every occurrence that was planned up to here is in the ledger, or stands below. */
+  readonly cursor: number
+  /** Sent, and not known to have ended. */
+  readonly running: readonly Running[]
+  /** Waits for what runs. */
+  readonly waiting: readonly Occurrence[]
+  /** Ranges of past occurrences that are sent one by one. */
+  readonly spans: readonly Span[]
+  /** Runs that were asked for and are not yet accounted for. */
+  readonly asked: readonly Asked[]
+  /** Planned time of the last one sent. */
+  readonly last?: number
+  /** With a rule and `after`: the message that ended since the last run. */
+  readonly cause?: Cause
+  /** With a rule and `after`: the planned time that waits for its cause. */
+  readonly due?: number
+  /** Places of the causes that were taken last: one that is told again is not taken again. */
+  readonly taken: readonly string[]
+  readonly counts: Counts
+  /** How many count towards `limit`: those that the rule made and that were sent. */
+  readonly limited: number
+}
+
+export interface Counts {
+  readonly sent: number
+  readonly skipped: number
+  readonly missed: number
+}
+
+export interface Running {
+  readonly planned: number
+  /** When it was sent. */
+  readonly at: number
+}
+
+/** Why an occurrence is one. */
+export type Maker = 'rule' | 'catchUp' | 'trigger' | 'backfill' | 'after'
+
+export interface Occurrence {
+  readonly planned: number
+  readonly by: Maker
+  /** Tells one that was asked for from another that falls on the same millisecond. */
+  readonly key?: string
+  readonly cause?: Cause
+}
+
+export interface Asked extends Occurrence {
+  readonly by: 'trigger' | 'after'
+  readonly key: string
+  readonly overlap?: Overlap
+}
+
+export interface Span {
+  readonly by: 'catchUp' | 'backfill'
+  /** What was planned after this and up to `until`, both epoch ms. */
+  readonly after: number
+  readonly until: number
+  /** When its next one is to be sent. */
+  readonly at: number
+  readonly paceMs: number
+  readonly overlap?: Overlap
+}
+
+/** The message that a schedule runs after. */
+export interface Cause {
+  readonly actor: string
+  readonly message: string
+  readonly id: string
+  readonly status: string
+  /** `<stream>:<sequence>` of the delivery that ended. */
+  readonly place: string
+}
+
+/** What is known of a record that cannot be read. */
+export interface BrokenRecord {
+  readonly broken: string
+}
+
+export const EMPTY_STATE: Omit<State, 'cursor'> = {
+  running: [],
+  waiting: [],
+  spans: [],
+  asked: [],
+  taken: [],
+  counts: { sent: 0, skipped: 0, missed: 0 },
+  limited: 0,
+}
+
+/** A new schedule from that moment on. */
+export function newRecord(definition: Definition, now: number, declared?: Declared): ScheduleRecord {
+  return {
+    generation: 1,
+    definition,
+    since: now,
+    past: [],
+    ...(declared === undefined ? {} : { declared }),
+    createdAt: now,
+    state: { ...EMPTY_STATE, cursor: now },
+  }
+}
+
+/** The stretch that holds now. */
+export function present({ definition, since, paused }: ScheduleRecord): Stretch {
+  const { rule, jitter, from, until } = definition
+  if (paused !== undefined) return { since }
+  return {
+    since,
+    rule,
+    ...(jitter === undefined ? {} : { jitter }),
+    ...(from === undefined ? {} : { from }),
+    ...(until === undefined ? {} : { until }),
+  }
+}
+
+/** The record after people changed it: what held until now is kept as long as something of it is not accounted for. */
+export function changed(
+  record: ScheduleRecord,
+  now: number,
+  change: { definition?: Definition; paused?: Paused | undefined; declared?: Declared | undefined },
+): ScheduleRecord {
+  const { paused: _paused, declared: _declared, ...rest } = record
+  const paused = 'paused' in change ? change.paused : record.paused
+  const declared = 'declared' in change ? change.declared : record.declared
+  const next = {
+    ...rest,
+    ...(change.definition === undefined ? {} : { definition: change.definition }),
+    ...(paused === undefined ? {} : { paused }),
+    ...(declared === undefined ? {} : { declared }),
+    generation: record.generation + 1,
+  }
+  const before = present(record)
+  const isSame = JSON.stringify(present(next)) === JSON.stringify(before)
+  return isSame ? next : { ...next, since: now, past: [...record.past, before].slice(-MAX_PAST) }
+}
+
+/** Changes that are remembered while nothing runs to account for what they left. */
+const MAX_PAST = 50
+
+/** The bytes of a record. */
+export function encodeRecord(record: ScheduleRecord): Uint8Array {
+  const { state, past, since, createdAt, generation, ...rest } = record
+  const { cursor, running, waiting, spans, asked, last, due, taken, ...more } = state
+  const stored = {
+    generation,
+    ...rest,
+    since: formatMoment(since),
+    createdAt: formatMoment(createdAt),
+    ...(past.length === 0 ? {} : { past: past.map(withMoments) }),
+    state: {
+      cursor: formatMoment(cursor),
+      ...(last === undefined ? {} : { last: formatMoment(last) }),
+      ...(due === undefined ? {} : { due: formatMoment(due) }),
+      ...lists({ running, waiting, spans, asked }),
+      ...(taken.length === 0 ? {} : { taken }),
+      ...more,
+    },
+  }
+  return Buffer.from(JSON.stringify(stored))
+}
+
+function lists(named: Readonly<Record<string, readonly object[]>>): Record<string, object[]> {
+  const filled = Object.entries(named).filter(([, list]) => list.length > 0)
+  return Object.fromEntries(filled.map(([name, list]) => [name, list.map(withMoments)]))
+}
+
+const MOMENTS = ['planned', 'at', 'after', 'until', 'since'] as const
+
+function withMoments(object: object): object {
+  return Object.fromEntries(
+    Object.entries(object).map(([key, value]) => [
+      key,
+      typeof value === 'number' && (MOMENTS as readonly string[]).includes(key) ? formatMoment(value) : value,
+    ]),
+  )
+}
+
+/** A record as it was read, or why it is none: whatever somebody wrote there by hand. */
+export function readRecord(name: string, bytes: Uint8Array, storedAt: number): ScheduleRecord | BrokenRecord {
+  try {
+    return parseRecord(name, JSON.parse(Buffer.from(bytes).toString()), storedAt)
+  } catch (thrown) {
+    const error = toError(thrown)
+    return { broken: error instanceof TroupeError ? error.message : `the record is no JSON: ${error.message}` }
+  }
+}
+
+export function isBroken(record: ScheduleRecord | BrokenRecord): record is BrokenRecord {
+  return 'broken' in record
+}
+
+const RECORD_KEYS = ['generation', 'definition', 'since', 'paused', 'past', 'declared', 'createdAt', 'state']
+
+function parseRecord(name: string, value: unknown, storedAt: number): ScheduleRecord {
+  const object = readObject(value, name, RECORD_KEYS)
+  const { paused, past, declared, state } = object
+  const since = at(object['since'], `${name}.since`, storedAt)
+  return {
+    generation: readWhole(object['generation'] ?? 1, `${name}.generation`, 1, Number.MAX_SAFE_INTEGER),
+    definition: interned(object['definition'], `${name}.definition`),
+    since,
+    ...(paused === undefined ? {} : { paused: readPaused(paused, `${name}.paused`) }),
+    past: listOf(past, `${name}.past`, readStretch),
+    ...(declared === undefined ? {} : { declared: readDeclared(declared, `${name}.declared`) }),
+    createdAt: at(object['createdAt'], `${name}.createdAt`, since),
+    state: readState(state ?? {}, `${name}.state`, since),
+  }
+}
+
+const STATE_KEYS = [
+  'cursor', 'running', 'waiting', 'spans', 'asked', 'last', 'cause', 'due', 'taken', 'counts', 'limited',
+] // prettier-ignore
+
+function readState(value: unknown, name: string, since: number): State {
+  const object = readObject(value, name, STATE_KEYS)
+  const { last, due, cause, taken, counts } = object
+  const list = <T>(key: string, read: (value: unknown, name: string) => T): T[] =>
+    listOf(object[key], `${name}.${key}`, read)
+  return {
+    cursor: at(object['cursor'], `${name}.cursor`, since),
+    running: list('running', readRunning),
+    waiting: list('waiting', readOccurrence),
+    spans: list('spans', readSpan),
+    asked: list('asked', readAsked),
+    ...(last === undefined ? {} : { last: at(last, `${name}.last`) }),
+    ...(due === undefined ? {} : { due: at(due, `${name}.due`) }),
+    ...(cause === undefined ? {} : { cause: readCause(cause, `${name}.cause`) }),
+    taken: listOf(taken, `${name}.taken`, text),
+    counts: readCounts(counts ?? EMPTY_STATE.counts, `${name}.counts`),
+    limited: count(object['limited'] ?? 0, `${name}.limited`),
+  }
+}
+
+function readCounts(value: unknown, name: string): Counts {
+  const { sent = 0, skipped = 0, missed = 0 } = readObject(value, name, ['sent', 'skipped', 'missed'])
+  return {
+    sent: count(sent, `${name}.sent`),
+    skipped: count(skipped, `${name}.skipped`),
+    missed: count(missed, `${name}.missed`),
+  }
+}
+
+function readRunning(value: unknown, name: string): Running {
+  const object = readObject(value, name, ['planned', 'at'])
+  return { planned: at(object['planned'], `${name}.planned`), at: at(object['at'], `${name}.at`) }
+}
+
+const MAKERS: readonly Maker[] = ['rule', 'catchUp', 'trigger', 'backfill', 'after']
+
+function readOccurrence(value: unknown, name: string): Occurrence {
+  const { by, key, cause, ...rest } = readObject(value, name, ['planned', 'by', 'key', 'cause', 'overlap'])
+  return {
+    planned: at(rest['planned'], `${name}.planned`),
+    by: MAKERS.find((maker) => maker === by) ?? refuse(`${name}.by`, MAKERS.join(', '), by),
+    ...(key === undefined ? {} : { key: text(key, `${name}.key`) }),
+    ...(cause === undefined ? {} : { cause: readCause(cause, `${name}.cause`) }),
+  }
+}
+
+function readAsked(value: unknown, name: string): Asked {
+  const { key, by, ...occurrence } = readOccurrence(value, name)
+  const { overlap } = value as { overlap?: unknown }
+  if (key === undefined || (by !== 'trigger' && by !== 'after'))
+    throw invalid(`expected ${name} to have a key and to be by trigger or after`, name)
+  return {
+    ...occurrence,
+    key,
+    by,
+    ...(overlap === undefined ? {} : { overlap: readOverlap(overlap, `${name}.overlap`) }),
+  }
+}
+
+function readSpan(value: unknown, name: string): Span {
+  const object = readObject(value, name, ['by', 'after', 'until', 'at', 'paceMs', 'overlap'])
+  const { by, overlap } = object
+  if (by !== 'catchUp' && by !== 'backfill') return refuse(`${name}.by`, 'catchUp or backfill', by)
+  return {
+    by,
+    after: at(object['after'], `${name}.after`),
+    until: at(object['until'], `${name}.until`),
+    at: at(object['at'], `${name}.at`),
+    paceMs: count(object['paceMs'], `${name}.paceMs`),
+    ...(overlap === undefined ? {} : { overlap: readOverlap(overlap, `${name}.overlap`) }),
+  }
+}
+
+export function readCause(value: unknown, name: string): Cause {
+  const object = readObject(value, name, ['actor', 'message', 'id', 'status', 'place'])
+  const field = (key: string): string => text(object[key], `${name}.${key}`)
+  return {
+    actor: field('actor'),
+    message: field('message'),
+    id: field('id'),
+    status: field('status'),
+    place: field('place'),
+  }
+}
+
+function readStretch(value: unknown, name: string): Stretch {
+  const object = readObject(value, name, ['since', 'rule', 'jitter', 'from', 'until'])
+  const { rule, jitter, from, until } = object
+  return {
+    since: at(object['since'], `${name}.since`),
+    ...(rule === undefined ? {} : { rule: internedRule(rule, `${name}.rule`) }),
+    ...(jitter === undefined ? {} : { jitter: text(jitter, `${name}.jitter`) }),
+    ...(from === undefined ? {} : { from: text(from, `${name}.from`) }),
+    ...(until === undefined ? {} : { until: text(until, `${name}.until`) }),
+  }
+}
+
+function readPaused(value: unknown, name: string): Paused {
+  const { at: when, note, onFailure } = readObject(value, name, ['at', 'note', 'onFailure'])
+  return {
+    at: text(when, `${name}.at`),
+    ...(note === undefined ? {} : { note: text(note, `${name}.note`) }),
+    ...(onFailure === true ? { onFailure } : {}),
+  }
+}
+
+function readDeclared(value: unknown, name: string): Declared {
+  const { by, as } = readObject(value, name, ['by', 'as'])
+  if (by !== 'config' && by !== 'actor') return refuse(`${name}.by`, 'config or actor', by)
+  return { by, as: interned(as, `${name}.as`) }
+}
+
+function listOf<T>(value: unknown, name: string, read: (value: unknown, name: string) => T): T[] {
+  return value === undefined || (Array.isArray(value) && value.length === 0) ? [] : readSome(value, name, read)
+}
+
+function at(value: unknown, name: string, otherwise?: number): number {
+  return value === undefined && otherwise !== undefined ? otherwise : parseInstant(value, name)
+}
+
+function count(value: unknown, name: string): number {
+  return readWhole(value, name, 0, Number.MAX_SAFE_INTEGER)
+}
+
+function text(value: unknown, name: string): string {
+  return typeof value === 'string' && value.length <= 4_096 ? value : refuse(name, 'text', value)
+}
+
+/**
+ * Definitions and rules that were checked, by their text: timers read the same record again and again, and what was compiled from a
+ * rule hangs on its object.
+ */
+const known = new Map<string, unknown>()
+const MAX_KNOWN = 2_000
+
+function intern<T>(value: unknown, kind: string, read: () => T): T {
+  const key = `${kind} ${JSON.stringify(value)}`
+  const found = known.get(key) as T | undefined
+  if (found !== undefined) return found
+  const made = read()
+  if (known.size >= MAX_KNOWN) known.clear()
+  known.set(key, made)
+  return made
+}
+
+function interned(value: unknown, name: string): Definition {
+  return intern(value, 'definition', () => readDefinition(value, name, internedRule))
+}
+
+function internedRule(value: unknown, name: string): ResolvedRule {
+  return intern(value, 'rule', () => resolveRule(value, name))
+}

@@ -1,0 +1,33 @@
+/** From a tree as it was checked to supervisors that can be started. */
+import type { ActorSpec } from '../actor.ts'
+import type { Child } from './child.ts'
+import type { ChildSpec } from './spec.ts'
+import { Supervisor, type SupervisorHost } from './supervisor.ts'
+import type { SupervisorSpec, TreeSpec } from './treeSpec.ts'
+
+export interface BuildHost extends SupervisorHost {
+  /** A new life of an actor. */
+  worker(actor: ActorSpec): Child
+  /** For workers that set none: ms. */
+  readonly stopWithinMs: number
+  /** How much longer a worker may take to give up what did not stop: ms. */
+  readonly overdueMs: number
+}
+
+export function buildSupervisor(spec: SupervisorSpec, host: BuildHost): Supervisor {
+  const children = spec.children.map((child) => childSpec(child, host))
+  return new Supervisor(spec.id, spec.policy, children, host)
+}
+
+function childSpec(spec: TreeSpec, host: BuildHost): ChildSpec {
+  const { id, kind, restart, significant, stopWithinMs } = spec
+  return {
+    id,
+    kind,
+    restart,
+    significant,
+    stopWithinMs: stopWithinMs ?? (kind === 'worker' ? host.stopWithinMs : Infinity),
+    overdueMs: host.overdueMs,
+    make: () => (spec.kind === 'worker' ? host.worker(spec.actor) : buildSupervisor(spec, host)),
+  }
+}
