@@ -1,5 +1,6 @@
 /** What a handler sees of the schedule that made its message: `ctx.schedule`. */
 import type { Broker } from '../broker/broker.ts'
+import { readPlanned } from '../time/planned.ts'
 import type { RunOccurrence } from './accounts.ts'
 import { readAccount } from './ledger.ts'
 import type { Cause, Maker } from './record.ts'
@@ -26,7 +27,7 @@ export function scheduleContext(broker: Broker, actor: string, { claim, account 
     by: account?.entry.by ?? 'rule',
     cause: account?.entry.cause,
     previous: async () => {
-      const before = account?.entry.previous === undefined ? undefined : Date.parse(account.entry.previous)
+      const before = account?.entry.previous === undefined ? undefined : readPlanned(account.entry.previous)
       if (before === undefined) return undefined
       const found = await readAccount(broker, { actor, schedule, planned: before })
       return found && runOf(before, found)
