@@ -136,6 +136,8 @@ export interface ActorSpec {
   readonly maxBytes: number | undefined
   readonly dedupeWindowMs: number | undefined
   readonly description: string | undefined
+  /** Its workers are no part of Troupe (declared.ts): here it is sent to, and its timer runs. */
+  readonly isElsewhere: boolean
   readonly messages: ReadonlyMap<string, MessageSpec>
 }
 
@@ -180,9 +182,13 @@ export function defineActor<P, M, R extends ResourceMap = NoResources>(
       messages: { [K in keyof P]: MessageInput<P[K], ResourcesOf<R>> } & M & Fitting<M>
     },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor))
+  return actorOf(actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor)))
+}
+
+/** An actor of a specification. */
+export function actorOf<M>(spec: ActorSpec): Actor<M> {
   const refs = [...spec.messages.values()].map(
-    (message) => [message.name, messageRef(name, message.name, spec)] as const,
+    (message) => [message.name, messageRef(spec.name, message.name, spec)] as const,
   )
   // Without a prototype, since a message may be called `constructor`.
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
@@ -267,6 +273,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
     description: line(options.description, `${name}.description`),
+    isElsewhere: false,
     messages: new Map(entries),
   }
 }
