@@ -1,7 +1,7 @@
 /** What a handler sees of the schedule that made its message: `ctx.schedule`. */
 import type { Broker } from '../broker/broker.ts'
-import type { RunOccurrence } from './accounts.ts'
 import { readPlanned } from '../time/planned.ts'
+import type { RunOccurrence } from './accounts.ts'
 import { readAccount } from './ledger.ts'
 import type { Cause, Maker } from './record.ts'
 import { runOf, type ScheduledRun } from './view.ts'
