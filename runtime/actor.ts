@@ -9,15 +9,17 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import { checkKeys, count, invalid, line, positive } from './checks.ts'
-import type { Context } from './context.ts'
+import type { Context, NoResources } from './context.ts'
 import { ActorError, ConfigError, describe } from './errors.ts'
 import { callerOf } from './isolation/callSite.ts'
 import { ISOLATION_KEYS, resolveIsolation, type Isolation, type IsolationOptions } from './isolation/options.ts'
+import type { WorkerContext } from './place.ts'
+import { isResource, type Resource, type ResourceMap, type ResourcesOf } from './resources.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
 import type { Duration } from './time/duration.ts'
 
 /** A message's options and handler. */
-export interface MessageOptions<Payload, Result> {
+export interface MessageOptions<Payload, Result, Resources = NoResources> {
   /** Any Standard Schema (zod, valibot, arktype): checked before the handler runs, and before sending where it is known. */
   // oxlint-disable-next-line typescript/no-explicit-any -- what goes into a schema is inferred elsewhere (InputOf)
   payload?: StandardSchemaV1<any, Payload>
@@ -27,14 +29,20 @@ export interface MessageOptions<Payload, Result> {
   retry?: RetryOptions | false
   /** One line for people; shown in the actor's NATS micro service. */
   description?: string
-  handle(payload: Payload, ctx: Context): Result
+  handle(payload: Payload, ctx: Context<Resources>): Result
 }
 
 /** The short form: the handler alone. A method's type, so that the payload may be annotated. */
-type ShortForm = { handle(payload: unknown, ctx: Context): unknown }['handle']
-type MessageInput<Payload> = ShortForm | MessageOptions<Payload, unknown>
+type ShortForm<Resources> = { handle(payload: unknown, ctx: Context<Resources>): unknown }['handle']
+type MessageInput<Payload, Resources> = ShortForm<Resources> | MessageOptions<Payload, unknown, Resources>
 
-export interface ActorOptions extends IsolationOptions {
+export interface ActorOptions<Resources = NoResources> extends IsolationOptions {
+  /** Called where its handlers run, with its resources open and before the first of them. Where it throws, the actor can't start. */
+  onStart?(worker: WorkerContext<Resources>): unknown
+  /** Called there after the last of them has ended, before its resources are closed. */
+  onStop?(worker: WorkerContext<Resources>): unknown
+  /** Longest time in which its resources are to be open and `onStart` is to end. Default 30 s. */
+  startWithin?: Duration
   /** Messages that one worker runs at once. Default 10; of threads and processes, as many as the machine has cores. */
   concurrency?: number
   /** Default 5 attempts, backoff from 1 s, doubled, to 10 minutes. */
@@ -120,12 +128,18 @@ export interface ActorSpec {
   readonly crashes: number
   /** Where its handlers run; undefined: on this process's event loop. */
   readonly isolation: Isolation | undefined
+  readonly resources: ReadonlyMap<string, Resource<unknown>>
+  readonly onStart: Hook | undefined
+  readonly onStop: Hook | undefined
+  readonly startWithinMs: number
   readonly maxMessages: number | undefined
   readonly maxBytes: number | undefined
   readonly dedupeWindowMs: number | undefined
   readonly description: string | undefined
   readonly messages: ReadonlyMap<string, MessageSpec>
 }
+
+type Hook = (worker: WorkerContext) => unknown
 
 export interface MessageSpec {
   readonly name: string
@@ -147,17 +161,24 @@ const ACTOR_KEYS = [
   'crashes',
   'mailbox',
   'description',
+  'resources',
+  'onStart',
+  'onStop',
+  'startWithin',
   'messages',
   ...ISOLATION_KEYS,
 ]
+const START_WITHIN_MS = 30_000
 const DEFAULT_CRASHES = 3
 const MESSAGE_KEYS = ['payload', 'timeLimit', 'retry', 'description', 'handle']
 const MAILBOX_KEYS = ['maxMessages', 'maxBytes', 'dedupeWindow']
 
 /** Defines an actor. Throws `ConfigError` (`INVALID_NAME`, `INVALID_OPTION`) with what was expected and what came. */
-export function defineActor<P, M>(
+export function defineActor<P, M, R extends ResourceMap = NoResources>(
   name: string,
-  options: ActorOptions & { messages: { [K in keyof P]: MessageInput<P[K]> } & M & Fitting<M> },
+  options: { resources?: R } & ActorOptions<ResourcesOf<R>> & {
+      messages: { [K in keyof P]: MessageInput<P[K], ResourcesOf<R>> } & M & Fitting<M>
+    },
 ): Actor<M> {
   const spec = actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor))
   const refs = [...spec.messages.values()].map(
@@ -214,11 +235,9 @@ function messageRef(actor: string, message: string, spec: ActorSpec | undefined)
   return Object.freeze(ref)
 }
 
-function actorSpec(
-  name: string,
-  options: ActorOptions & { messages: Record<string, unknown> },
-  caller: () => string | undefined,
-): ActorSpec {
+type ActorInput = ActorOptions & { resources?: ResourceMap; messages: Record<string, unknown> }
+
+function actorSpec(name: string, options: ActorInput, caller: () => string | undefined): ActorSpec {
   if (typeof options !== 'object' || options === null) throw invalid(name, 'options with messages', options)
   checkKeys(options, ACTOR_KEYS, name)
   const { messages, mailbox = {}, lanes = LANES } = options
@@ -240,6 +259,10 @@ function actorSpec(
     leaseMs: positive(options.lease, `${name}.lease`),
     crashes: count(options.crashes, `${name}.crashes`) ?? DEFAULT_CRASHES,
     isolation: resolveIsolation(name, options, caller),
+    resources: resourcesIn(options.resources, `${name}.resources`),
+    onStart: hook(options, 'onStart', name),
+    onStop: hook(options, 'onStop', name),
+    startWithinMs: positive(options.startWithin, `${name}.startWithin`) ?? START_WITHIN_MS,
     maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
@@ -269,6 +292,21 @@ function messageSpec(actor: string, key: string, input: unknown, defaults: Actor
     description: line(description, `${path}.description`),
     handle: handle.bind(options),
   }
+}
+
+function resourcesIn(given: ResourceMap | undefined, path: string): ReadonlyMap<string, Resource<unknown>> {
+  if (given === undefined) return new Map()
+  if (typeof given !== 'object' || given === null) throw invalid(path, 'an object with resources by name', given)
+  const wrong = Object.entries(given).find(([, value]) => !isResource(value))
+  if (wrong === undefined) return new Map(Object.entries(given))
+  throw invalid(`${path}.${wrong[0]}`, 'made by resource({ open, close })', wrong[1])
+}
+
+function hook(options: ActorInput, key: 'onStart' | 'onStop', name: string): Hook | undefined {
+  const { [key]: given }: { onStart?: unknown; onStop?: unknown } = options
+  if (given === undefined) return undefined
+  if (typeof given !== 'function') throw invalid(`${name}.${key}`, 'a function', given)
+  return (given as Hook).bind(options)
 }
 
 function isSchema(value: unknown): boolean {

@@ -11,9 +11,11 @@ import type { AbortedError } from './errors.ts'
 import type { Loss } from './isolation/crash.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { RunOccurrence } from './schedules/accounts.ts'
+import type { ScheduleContext } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 
-export interface Context {
+export interface Context<Resources = NoResources> {
   /** The message's id, the same through all attempts. */
   readonly id: string
   readonly actor: string
@@ -30,8 +32,8 @@ export interface Context {
   readonly planned: Date | undefined
   /** When it was first stored. */
   readonly sent: Date
-  /** `<schedule id>@<planned time>` for a message that a schedule made. */
-  readonly schedule: string | undefined
+  /** For a message that a schedule made: which one, for when, and the run before it. */
+  readonly schedule: ScheduleContext | undefined
   /** Name of the worker. */
   readonly worker: string
   /** Aborts at the time limit, on cancel, at the end of a shutdown, and when the lease is lost; `reason` is an `AbortedError`. */
@@ -50,9 +52,14 @@ export interface Context {
   readonly send: Sender['send']
   /** Sends a child and waits for its outcome. */
   readonly ask: Sender['ask']
+  /** What the actor named in `resources`, open. */
+  readonly resources: Resources
   /** The NATS connection of this system. */
   readonly connection: NatsConnection
 }
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- what nothing was named in: the same as resources of no names
+export type NoResources = {}
 
 /** What a context needs of its worker. */
 export interface ContextHost {
@@ -61,8 +68,11 @@ export interface ContextHost {
   readonly log: Logger
   readonly connection: NatsConnection
   readonly stopping: boolean
+  /** By name, open. */
+  readonly resources: Readonly<Record<string, unknown>>
   /** A sender whose messages are children of this one. */
   senderFor(message: Message): ChildSender
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext
   progress(run: RunContext, value: unknown): void
 }
 
@@ -80,6 +90,9 @@ export class RunContext implements Context {
   onAbort: ((reason: AbortedError) => void) | undefined
   /** What ran it is gone, and this is what is known of its end. */
   loss: Loss | undefined
+  /** What was looked up of the schedule that made this message. */
+  occurrence: RunOccurrence | undefined
+  #schedule: ScheduleContext | undefined
   #controller: AbortController | undefined
   #aborted: AbortedError | undefined
   #sender: ChildSender | undefined
@@ -131,8 +144,8 @@ export class RunContext implements Context {
   get sent(): Date {
     return new Date(this.source.sentAt)
   }
-  get schedule(): string | undefined {
-    return this.source.schedule
+  get schedule(): ScheduleContext | undefined {
+    return this.occurrence && (this.#schedule ??= this.#host.scheduleOf(this.occurrence))
   }
   get worker(): string {
     return this.#host.worker
@@ -142,6 +155,9 @@ export class RunContext implements Context {
   }
   get connection(): NatsConnection {
     return this.#host.connection
+  }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources
   }
 
   get signal(): AbortSignal {

@@ -104,6 +104,18 @@ export interface SystemEvents {
   'supervisor-gave-up': ChildEvent & { readonly failure: Failure }
   /** Significant children have ended: it stops the others and ends. */
   'supervisor-shut-down': ChildEvent
+  /**
+   * What its timers found about a schedule: `missed` (how many, and why), `paused` (by a failure), `lost` (a run without an outcome), `broken`
+   * (the record can't be read), `refused` (the mailbox does not take its message), `edited` (it is other than its declaration, which
+   * is not put over it), `undeclared` (its declaration is gone from the code).
+   */
+  schedule: SystemEvent & {
+    readonly actor: string
+    readonly schedule: string
+    readonly what: ScheduleNews
+    readonly detail: string
+    readonly count?: number
+  }
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
   /** A lane of an actor is paused (`all`: its one queue), by `troupe pause` or `nats consumer pause`; `until` RFC 3339, absent: until it is resumed. */
@@ -129,6 +141,8 @@ export interface SystemEvents {
 
 /** Why a thread or process of an isolated actor ended. */
 export type MemberEnd = 'crashed' | 'killed' | 'recycled' | 'idle' | 'stopped'
+
+export type ScheduleNews = 'missed' | 'paused' | 'lost' | 'broken' | 'refused' | 'edited' | 'undeclared'
 
 export type EventLevel = 'off' | 'failures' | 'all'
 

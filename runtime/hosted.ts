@@ -7,14 +7,18 @@
 import type { ActorSpec } from './actor.ts'
 import type { Broker } from './broker/broker.ts'
 import type { Cancel } from './broker/cancels.ts'
-import type { Delivery } from './broker/delivery.ts'
+import type { Delivery, Placed } from './broker/delivery.ts'
 import type { Trouble } from './broker/pull.ts'
 import type { ServerClock } from './broker/serverClock.ts'
 import { serveActor, type LiveService, type ServiceCard } from './broker/service.ts'
 import type { Failure } from './errors.ts'
+import type { SystemEvent, SystemEvents } from './events.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
 import type { Message } from './message.ts'
+import type { Place } from './place.ts'
+import type { Accounts } from './schedules/accounts.ts'
+import type { Chains } from './schedules/chains.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
@@ -38,8 +42,27 @@ export interface TimerServices {
   onTrouble(actor: string, trouble: Trouble): void
   /** A message that can never be put into its mailbox: buried as a dead letter, then its delivery is ended. */
   bury(delivery: Delivery, message: Message, failure: Failure, then: () => void): void
-  /** A message that was cancelled while it waited: told to who waits for its outcome. */
-  dropped(message: Message, origin: string, reason: string): void
+  /** A message that was cancelled while it waited: told to who waits for its outcome. Resolves when that is stored; never rejects. */
+  dropped(
+    message: Message,
+    place: Pick<Placed, 'stream' | 'sequence' | 'storedAt'>,
+    origin: string,
+    reason: string,
+  ): Promise<void>
+  readonly schedules: ScheduleServices
+}
+
+/** What a timer has to know of schedules. */
+export interface ScheduleServices {
+  /** Named in what it writes into the ledger. */
+  readonly writer: string
+  /** For schedules that set none: ms. */
+  readonly lostAfterMs: number
+  /** How often it looks whether every schedule has its tick: ms. */
+  readonly checkMs: number
+  /** The links of the actor, which are read again at each check. */
+  readonly chains: Chains
+  tell(event: Omit<SystemEvents['schedule'], keyof SystemEvent | 'actor'>): void
 }
 
 export interface HostedParts {
@@ -47,6 +70,9 @@ export interface HostedParts {
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
+  /** What is open while its handlers run. */
+  readonly place: Place
+  readonly accounts: Accounts
   /** What its micro service says of it. */
   readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
@@ -81,9 +107,11 @@ export class HostedActor implements Child {
 
   /** Resolves when its worker pulls, its timer runs and its endpoints are heard. While NATS is away that can't be: it waits. */
   async start(signal: AbortSignal): Promise<void> {
-    const { broker, card } = this.#parts
+    const { broker, card, place } = this.#parts
     try {
+      await place.open(signal)
       await broker.connection.whenConnected(signal)
+      await this.#parts.accounts.start()
       await Promise.all([this.worker.start(), this.timer.start()])
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
@@ -106,6 +134,8 @@ export class HostedActor implements Child {
 
   async #stop(withinMs: number): Promise<void> {
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
+    await this.#parts.place.close()
+    this.#parts.accounts.stop()
     this.#parts.drop()
   }
 }

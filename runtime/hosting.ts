@@ -23,7 +23,9 @@ import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
 import type { Budget } from './onceAndOut.ts'
 import type { DeadReason } from './outcome.ts'
+import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
+import { Accounts } from './schedules/accounts.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -35,6 +37,8 @@ export interface HostingParts {
   readonly keeper: Keeper
   readonly pulse: Pulse
   readonly invoke: Invoke
+  /** Values that stand for resources of these names. */
+  readonly resources: Readonly<Record<string, unknown>>
   readonly observing: Observing
   /** How many messages all workers together may still begin. */
   readonly budget: Budget
@@ -64,18 +68,35 @@ export class Hosting {
   /** A new life of an actor, not started yet. */
   host(spec: ActorSpec): HostedActor {
     const { link, observing, roster } = this.#parts
-    const { worker, drop } = this.#worker(spec)
+    const accounts = this.#accounts(spec)
+    const { worker, drop, place } = this.#worker(spec, accounts)
     const card = observing.card(spec)
     const left = (): void => {
       drop()
       roster.leave(life)
     }
-    const life = new HostedActor({ spec, broker: link.broker, worker, timer: this.#timer(spec), card, drop: left })
+    const timer = this.#timer(spec, accounts)
+    const life = new HostedActor({
+      spec,
+      broker: link.broker,
+      worker,
+      timer,
+      accounts,
+      place,
+      card,
+      drop: left,
+    })
     roster.enter(life)
     return life
   }
 
-  #worker(spec: ActorSpec): { worker: ActorWorker; drop: () => void } {
+  #accounts({ name: actor }: ActorSpec): Accounts {
+    const { link, system } = this.#parts
+    const { broker, clock } = link
+    return new Accounts({ broker, actor, writer: `${system}/${actor}`, serverNow: () => clock.now() })
+  }
+
+  #worker(spec: ActorSpec, accounts: Accounts): { worker: ActorWorker; drop: () => void; place: Place } {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const concurrency = spec.concurrency ?? config.mailbox.concurrency
@@ -86,6 +107,7 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
+    const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
     const worker = new ActorWorker(spec, settings, leases, {
       broker,
       clock: parts.clock,
@@ -97,29 +119,59 @@ export class Hosting {
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
       senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      resources: () => place.resources,
       invoke,
+      accounts,
       tally: parts.observing.tally(spec),
       budget,
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop }
+    return { worker, drop, place }
   }
 
-  #timer(spec: ActorSpec): HostedTimer {
-    const { broker, clock } = this.#parts.link
+  #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {
+    const { broker, clock, config } = this.#parts.link
+    const { lostAfterMs, checkMs } = config.timer
     return this.#parts.timer(spec, {
       broker,
       clock,
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
-      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, then),
-      dropped: (message, origin, reason) => tellDropped(broker, message, origin, reason),
+      bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
+      dropped: async (message, place, origin, reason) => {
+        tellDropped(broker, message, origin, reason)
+        await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
+      },
+      schedules: {
+        writer: `${this.#parts.system}/timer`,
+        lostAfterMs,
+        checkMs,
+        chains: accounts.chains,
+        tell: (event) => this.#tellOfSchedule(spec.name, event),
+      },
     })
   }
 
-  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, then: () => void): void {
+  #tellOfSchedule(actor: string, event: Parameters<TimerServices['schedules']['tell']>[0]): void {
+    this.#parts.log.warn('schedule', { actor, ...event })
+    this.#parts.tell('schedule', { actor, ...event })
+  }
+
+  /** What can't be written here is found out by its schedule when the run counts as lost. */
+  async #accountUnrun(accounts: Accounts, ...end: Parameters<Accounts['accountUnrun']>): Promise<void> {
+    await accounts.accountUnrun(...end).catch((error: unknown) =>
+      this.#parts.log.warn('schedules could not be told of the end of a message', {
+        actor: end[0].actor,
+        id: end[0].id,
+        error: toError(error),
+      }),
+    )
+  }
+
+  #buryUndelivered(delivery: Delivery, message: Message, failure: Failure, accounts: Accounts, then: () => void): void {
     const { broker } = this.#parts.link
-    const told = (reason: DeadReason): void => {
+    const told = async (reason: DeadReason): Promise<void> => {
+      await this.#accountUnrun(accounts, message, delivery, 'dead', failure)
       this.#parts.roster.of(message.actor)?.worker.tellUndelivered(message, reason, failure)
       then()
     }

@@ -2,6 +2,10 @@
 export { actorRef, defineActor, isActor } from './actor.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
+export { resource } from './resources.ts'
+export type { Resource, ResourceMap, ResourceOptions, ResourcesOf } from './resources.ts'
+export type { WorkerContext } from './place.ts'
+export type { ScheduleContext } from './schedules/context.ts'
 export { dead, retry, snooze } from './outcome.ts'
 export type {
   DeadReason,

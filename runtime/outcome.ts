@@ -40,7 +40,7 @@ export type Outcome =
   | { readonly kind: 'expired' }
   | { readonly kind: 'released' }
   /** The message is settled already: an earlier run ended, only its ack was lost. */
-  | { readonly kind: 'settled'; readonly by: 'retry' | 'result' }
+  | { readonly kind: 'settled'; readonly by: 'retry' | 'result' | 'ledger' }
   | { readonly kind: 'lease-lost'; readonly finished: boolean; readonly value?: unknown }
 
 /** What a caller is told of a message's end; stands in the header `Troupe-Status`. */

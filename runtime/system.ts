@@ -192,6 +192,7 @@ export class System {
     await this.#cancelling.start()
     this.#hosting = this.#hostingWith(keeper, pulse)
     this.#supervisor.serve(this.control, this)
+    await this.#options.onStart?.(this)
     await this.#root.start()
     void this.#root.ended.then((exit) => this.#onRootEnded(exit))
     this.#cleanups.push(...this.#mishaps.watchConnection())
@@ -239,6 +240,7 @@ export class System {
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
     await this.#root.stop(withinMs)
+    await this.#lastHook()
     this.tell('stopped', {})
     for (const cleanup of this.#cleanups.toReversed()) await cleanup()
     await this.#link.close()
@@ -252,7 +254,7 @@ export class System {
   }
 
   #hostingWith(keeper: Keeper, pulse: Pulse): Hosting {
-    const { middleware = [], clock = systemClock, onEvent } = this.#options
+    const { middleware = [], clock = systemClock, resources = {}, onEvent } = this.#options
     return new Hosting({
       link: this.#link,
       system: this.name,
@@ -261,6 +263,7 @@ export class System {
       pulse,
       invoke: composeMiddleware(middleware, runInScope),
       observing: this.observing,
+      resources,
       budget: this.#budget,
       clock,
       graceMs: this.#graceMs,
@@ -272,6 +275,15 @@ export class System {
       roster: this.#roster,
       stopping: () => this.stopping,
     })
+  }
+
+  /** Whatever it does, the system stops. */
+  async #lastHook(): Promise<void> {
+    try {
+      await this.#options.onStop?.(this)
+    } catch (error) {
+      this.log.error('onStop of the system failed', { error: toError(error) })
+    }
   }
 
   #onKeeperLost(error: Error): void {

@@ -6,6 +6,7 @@ import type { Logger } from './log.ts'
 import type { Until } from './onceAndOut.ts'
 import type { ChildInput, SupervisorOptions } from './supervision/definition.ts'
 import { treeSpec, type SupervisorSpec } from './supervision/treeSpec.ts'
+import type { System } from './system.ts'
 import type { Clock } from './time/clock.ts'
 import type { Duration } from './time/duration.ts'
 import { overridesOf, type ConnectOptions } from './troupe.ts'
@@ -14,6 +15,12 @@ import { overridesOf, type ConnectOptions } from './troupe.ts'
 export interface HostOptions {
   /** Wrapped around every handler, the first outermost. */
   middleware?: readonly Middleware[]
+  /** Called when it is connected, before the first actor is started. Where it throws, the system does not start. */
+  onStart?: (system: System) => unknown
+  /** Called when all actors have stopped and their resources are closed, while it is still connected. */
+  onStop?: (system: System) => unknown
+  /** Values that stand for what actors would open under these names in their `resources`: for tests, and for what a program has already. */
+  resources?: Readonly<Record<string, unknown>>
   /** SIGTERM and SIGINT drain, a second one aborts. Default true. */
   signals?: boolean
   /** When the system ends by itself. Default never. */
@@ -67,5 +74,8 @@ const OWN: readonly (keyof RunOptions | keyof SystemOptions)[] = [
   'logger',
   'clock',
   'onEvent',
+  'onStart',
+  'onStop',
+  'resources',
   'onGiveUp',
 ]

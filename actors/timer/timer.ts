@@ -8,6 +8,10 @@
  * - `due`: what the server released, up to 500 ms before it is due. Held until then.
  * What is held is unacked, and at its moment: published to its lane under the key of its parking, then acked.
  *
+ * Two more kinds come on the same queues, and are for schedules (looks.ts says what becomes of them, and why a crash does no harm):
+ * - a tick, on `due`: held like the others, and at its moment its schedule is looked at. Then it is acked.
+ * - a notice that a message ended which a schedule runs after: from our own workers on `due`, from other actors' timers on `later`.
+ *
  * Where it may die, and why that is safe
  * 1. Parked, not acked: the `later` message comes again and is parked under the same key, on the same subject: one message.
  * 2. Held: comes again after the lease, to any timer; late, once.
@@ -30,14 +34,17 @@ import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { HostedTimer, TimerServices } from '../../runtime/hosted.ts'
 import type { Message } from '../../runtime/message.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
+import { Refused } from './account.ts'
+import { cancelParked } from './cancelled.ts'
 import { readDue, readLater, type Due, type Later } from './copies.ts'
 import { Heap } from './heap.ts'
+import { Looks, readNotice } from './looks.ts'
+import { Mending } from './mending.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
 
-interface Held {
-  readonly delivery: Delivery
-  readonly due: Due
-}
+type Held =
+  | { readonly delivery: Delivery; readonly at: number; readonly due: Due }
+  | { readonly delivery: Delivery; readonly at: number; readonly due?: undefined; readonly schedule: string }
 
 /** Most messages that one timer holds or parks at once. */
 const CAPACITY = 8_192
@@ -52,7 +59,9 @@ export class Timer implements HostedTimer {
   readonly #spec: ActorSpec
   readonly #host: TimerServices
   readonly #repeatMs: number
-  readonly #held = new Heap<Held>((entry) => entry.due.at)
+  readonly #held = new Heap<Held>((entry) => entry.at)
+  readonly #looks: Looks
+  readonly #mending: Mending
   #salt = ''
   /** Published, not acked yet. */
   #released: Delivery[] = []
@@ -70,16 +79,18 @@ export class Timer implements HostedTimer {
     this.#host = host
     const window = host.broker.assets.dedupeWindowMs(spec)
     this.#repeatMs = Math.min(PUBLISH_REPEAT_MS, window * SAFE_SHARE_OF_WINDOW)
+    this.#looks = new Looks(spec, { broker: host.broker, clock: host.clock, services: host.schedules })
+    this.#mending = new Mending(spec.name, this.#looks, host)
   }
 
   /** Messages in memory: due within a moment, or being parked. */
   get holding(): number {
-    return this.#held.size + this.#busy
+    return this.#held.size + this.#busy + (this.#mending.isBusy ? 1 : 0)
   }
 
   /** Messages in memory that wait for their moment, and the first of those moments (epoch ms). */
   get held(): { readonly count: number; readonly nextAt: number } {
-    return { count: this.#held.size, nextAt: this.#held.peek()?.due.at ?? Infinity }
+    return { count: this.#held.size, nextAt: this.#held.peek()?.at ?? Infinity }
   }
 
   /** The clock was moved: what is held may be due now. */
@@ -91,17 +102,20 @@ export class Timer implements HostedTimer {
     const { broker } = this.#host
     const { later, due } = await broker.assets.worker(this.#spec)
     this.#salt = await broker.assets.timerSalt(this.#spec.name)
+    this.#looks.salt = this.#salt
     this.#pulls = [
       this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
       this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
     ]
     this.#refill()
+    this.#mending.start()
   }
 
   /** Takes no more, gives back what it holds, and ends when nothing is on its way. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#alarm)
+    this.#mending.stop()
     await Promise.all(this.#pulls.map((pull) => pull.stop()))
     for (let entry = this.#held.pop(); entry !== undefined; entry = this.#held.pop()) this.#giveBack(entry.delivery, 0)
     if (this.#busy === 0) return
@@ -114,12 +128,20 @@ export class Timer implements HostedTimer {
 
   /** Takes out what is held here and parked in the server. Returns the ids that it met. */
   async cancel(cancel: Cancel): Promise<string[]> {
-    const hit = this.#held.remove(({ due }) => matches(cancel, due.message) && due.message.sentAt <= cancel.at)
-    for (const { delivery, due } of hit) {
-      this.#host.dropped(due.message, delivery.origin, cancel.reason ?? 'cancelled')
-      this.#settle((then) => this.#host.broker.acks.ack(delivery, then))
-    }
-    return [...hit.map(({ due }) => due.message.id), ...(await this.#cancelParked(cancel))]
+    const isMeant = ({ due }: Held): boolean =>
+      due !== undefined && matches(cancel, due.message) && due.message.sentAt <= cancel.at
+    const ids = this.#held.remove(isMeant).flatMap((entry) => this.#drop(entry, cancel))
+    return [...ids, ...(await cancelParked(this.#host, this.#spec, this.#salt, cancel))]
+  }
+
+  #drop({ delivery, due }: Held, { reason = 'cancelled' }: Cancel): string[] {
+    if (due === undefined) return []
+    const host = this.#host
+    this.#settle((then) => {
+      const told = host.dropped(due.message, delivery, delivery.origin, reason)
+      void told.then(() => host.broker.acks.ack(delivery, then))
+    })
+    return [due.message.id]
   }
 
   #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
@@ -150,18 +172,21 @@ export class Timer implements HostedTimer {
 
   #onLater(delivery: Delivery): void {
     const { broker, clock } = this.#host
+    const after = delivery.headers.get(H.after)
+    if (after !== undefined) return this.#onNotice(delivery, this.#spec.name, after)
     const later = readLater(delivery, broker.subjects, this.#spec.name, this.#salt)
     if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
     const isSoon = later.due.at - clock.now() <= HOLD_MS
     if (later.isReplacing) this.#dropReplaced(later)
     if (!isSoon) this.#store(delivery, later, park)
     else if (later.isReplacing) this.#store(delivery, later, putWithReleased)
-    else this.#hold({ delivery, due: later.due })
+    else this.#hold({ delivery, at: later.due.at, due: later.due })
   }
 
   /** What waits here for its moment and was sent before it under its id. What other timers hold they look up (#release). */
   #dropReplaced({ message, due }: Later): void {
-    const isBefore = (held: Due): boolean =>
+    const isBefore = (held: Due | undefined): boolean =>
+      held !== undefined &&
       held.original === undefined &&
       held.message.id === message.id &&
       held.message.name === message.name &&
@@ -198,14 +223,20 @@ export class Timer implements HostedTimer {
 
   #onDue(delivery: Delivery): void {
     const { broker } = this.#host
+    const forSchedule = broker.subjects.parseDueSchedule(delivery.subject)
+    if (forSchedule?.kind === 'after') return this.#onNotice(delivery, forSchedule.target, forSchedule.schedule)
+    if (forSchedule !== undefined) {
+      const at = delivery.headers.number(H.due) ?? 0
+      return this.#hold({ delivery, at, schedule: forSchedule.schedule })
+    }
     const due = readDue(delivery, broker.subjects, this.#spec.name, this.#salt)
     if (due.failure !== undefined) return this.#bury(delivery, due.message, due.failure)
-    if (due.due.original === undefined) return this.#hold({ delivery, due: due.due })
+    if (due.due.original === undefined) return this.#hold({ delivery, at: due.due.at, due: due.due })
     // Rule 4 of the head: the original goes before the copy is to be seen.
     this.#busy++
     broker.api.deleteMessage(broker.subjects.mailboxStream(this.#spec.name), due.due.original).then(
       () => {
-        this.#hold({ delivery, due: due.due })
+        this.#hold({ delivery, at: due.due.at, due: due.due })
         this.#idle()
       },
       () => broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
@@ -215,7 +246,7 @@ export class Timer implements HostedTimer {
   #hold(entry: Held): void {
     if (this.#stopped) return this.#giveBack(entry.delivery, 0)
     this.#held.push(entry)
-    if (entry.due.at < this.#alarmAt) this.#setAlarm(entry.due.at)
+    if (entry.at < this.#alarmAt) this.#setAlarm(entry.at)
   }
 
   #setAlarm(at: number): void {
@@ -229,7 +260,7 @@ export class Timer implements HostedTimer {
     this.#alarmAt = Infinity
     const now = this.#host.clock.now()
     for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
-      if (next.due.at > now) return this.#setAlarm(next.due.at)
+      if (next.at > now) return this.#setAlarm(next.at)
       this.#held.pop()
       this.#release(next)
     }
@@ -237,17 +268,39 @@ export class Timer implements HostedTimer {
   }
 
   #release(held: Held): void {
-    if (!held.due.isReplaceable) return this.#publish(held)
+    const { delivery, due } = held
+    if (due === undefined) return this.#look(delivery, this.#looks.look(held.schedule, delivery.count))
+    if (!due.isReplaceable) return this.#publish(delivery, due)
     this.#busy++
-    isReplaced(this.#host.broker, held.due)
+    isReplaced(this.#host.broker, due)
       .then(
-        (replaced) => (replaced ? this.#ack(held.delivery) : this.#publish(held)),
-        () => this.#giveBack(held.delivery, NAK_MS),
+        (replaced) => (replaced ? this.#ack(delivery) : this.#publish(delivery, due)),
+        () => this.#giveBack(delivery, NAK_MS),
       )
       .finally(() => this.#idle())
   }
 
-  #publish({ delivery, due }: Held): void {
+  #onNotice(delivery: Delivery, target: string, schedule: string): void {
+    const notice = readNotice(delivery.data)
+    if (notice === undefined || this.#stopped) return notice ? this.#giveBack(delivery, 0) : this.#ack(delivery)
+    this.#look(delivery, this.#looks.forward(target, schedule, notice))
+  }
+
+  /** A tick or a notice is acked when all that follows from it is stored; else it comes again, later each time. */
+  #look(delivery: Delivery, looked: Promise<void>): void {
+    this.#busy++
+    looked
+      .then(
+        () => this.#ack(delivery),
+        (error: unknown) => {
+          const delayMs = error instanceof Refused ? backoffMs(delivery) : NAK_MS
+          this.#giveBack(delivery, this.#stopped ? 0 : delayMs)
+        },
+      )
+      .finally(() => this.#idle())
+  }
+
+  #publish(delivery: Delivery, due: Due): void {
     const { broker } = this.#host
     this.#busy++
     const { subject, payload, headers } = due
@@ -275,7 +328,7 @@ export class Timer implements HostedTimer {
     if (delivery.count >= MAX_TRIES || isFinal(error)) {
       this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
     } else {
-      this.#giveBack(delivery, Math.min(60_000, 1_000 * 2 ** Math.min(delivery.count - 1, 10)))
+      this.#giveBack(delivery, backoffMs(delivery))
     }
     // Last: a stop waits until nothing is on its way.
     this.#idle()
@@ -299,32 +352,11 @@ export class Timer implements HostedTimer {
     if (this.#busy === 0) this.#whenIdle?.()
     this.#refill()
   }
+}
 
-  /** Only by id: others are met when they are released and fetched. One exact subject at a time, never a wildcard purge. */
-  async #cancelParked(cancel: Cancel): Promise<string[]> {
-    if (cancel.id === undefined) return []
-    const { api, subjects } = this.#host.broker
-    const stream = subjects.timerStream(this.#spec.name)
-    const hit: string[] = []
-    for (const subject of await this.#parkedSubjects(cancel.id, cancel.message)) {
-      const parked = await api.readMessage(stream, { last_by_subj: subject })
-      if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
-      if (!(await api.deleteMessage(stream, parked.sequence))) continue
-      hit.push(cancel.id)
-      const { message } = readDue(parked, subjects, this.#spec.name, this.#salt)
-      this.#host.dropped(message, parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
-    }
-    return hit
-  }
-
-  async #parkedSubjects(id: string, message: string | undefined): Promise<string[]> {
-    const { api, subjects } = this.#host.broker
-    const names = message === undefined ? [...this.#spec.messages.keys()] : [message]
-    if (names.length <= 16) return names.map((name) => subjects.parkedLater(this.#spec.name, name, id))
-    const filter = subjects.parkedLaterOfAny(this.#spec.name, id)
-    const { state } = await api.streamInfo(subjects.timerStream(this.#spec.name), { subjects_filter: filter })
-    return Object.keys(state.subjects ?? {})
-  }
+/** Longer each time: 1 s, doubled, to 60 s. */
+function backoffMs({ count }: Delivery): number {
+  return Math.min(60_000, 1_000 * 2 ** Math.min(count - 1, 10))
 }
 
 /** However often it is tried again, it will not be taken. */

@@ -19,6 +19,7 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['pause', entry('Workers take nothing more of an actor, until it is resumed', async () => (await import('./pause.ts')).pause)],
   ['resume', entry('Ends the pause of an actor', async () => (await import('./pause.ts')).resume)],
   ['status', entry('Shows systems, and of each actor what waits, runs, is parked and dead', async () => (await import('./status.ts')).status)],
+  ['top', entry('Shows what status shows, again and again, with keys', async () => (await import('./top/top.ts')).top)],
   ['tree', entry('Draws the supervision tree of every system', async () => (await import('./control/tree.ts')).tree)],
   ['drain', entry('Stops systems: what runs may end, the rest goes back', async () => (await import('./control/drain.ts')).drain)],
   ['control restart', entry('Restarts an actor or supervisor where it runs', async () => (await import('./control/child.ts')).restart)],

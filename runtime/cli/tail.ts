@@ -28,7 +28,6 @@ Examples:
       const subject = subjectOf(broker, what, flags.system)
       const isMeant = ({ event, data }: Event): boolean =>
         (flags.id === undefined || data['id'] === flags.id) && (flags.event.length === 0 || flags.event.includes(event))
-      if (!isJson) note(`following ${subject}; Ctrl-C ends`)
       await follow(broker, subject, limit, isMeant, (event) => say(isJson ? JSON.stringify(event) : lineOf(event)))
     })
   },
@@ -74,6 +73,8 @@ async function follow(
       resolve()
     }
     process.on('SIGINT', end).on('SIGTERM', end)
+    // Said once the server knows: what happens from then on is shown.
+    void connection.flush().then(() => note(`following ${subject}; Ctrl-C ends`))
   })
 }
 

@@ -40,7 +40,7 @@ export interface ExecuteHost {
   serverNow(): number
   /** Why this message is cancelled, if it is. */
   cancelled(run: Run): string | undefined
-  /** For a redelivery: how an earlier run of it ended, or nothing, and then it is marked as begun. */
+  /** For a redelivery, and for what a schedule made: how it ended before, or nothing, and then it is marked as begun. */
   lookUp(run: Run): Promise<Outcome | undefined>
   readonly invoke: Invoke
   finish(run: Run, outcome: Outcome): void
@@ -53,7 +53,7 @@ export interface ExecuteHost {
 export function execute(host: ExecuteHost, run: Run): void {
   const early = check(host, run)
   if (early !== undefined) return host.finish(run, early)
-  if (run.delivery.count === 1) return handle(host, run)
+  if (run.delivery.count === 1 && run.message.schedule === undefined) return handle(host, run)
   host.lookUp(run).then(
     (known) => (known === undefined ? handle(host, run) : host.finish(run, known)),
     // What cannot be looked up now may not be run now: back to the mailbox with it.

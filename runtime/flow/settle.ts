@@ -35,6 +35,7 @@ import { PayloadError, UnavailableError, toError, toFailure, type Failure } from
 import type { MessageEvent, MessageEvents } from '../events.ts'
 import type { Crashes } from '../isolation/crash.ts'
 import type { Outcome, Status } from '../outcome.ts'
+import type { Accounts } from '../schedules/accounts.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { HOLD_MS, letterOf, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
 import { eraseCrashes, writeCrashes } from './marks.ts'
@@ -46,6 +47,8 @@ export interface SettleHost {
   readonly publisher: Publisher
   readonly subjects: Subjects
   readonly leases: Leases
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
   readonly worker: string
   serverNow(): number
   /** The message is off our hands: its lease may go. */
@@ -86,7 +89,8 @@ export class Settle {
 
   done(run: Run, value: unknown): void | Promise<void> {
     const { reply, keepMs } = run.message
-    if (reply === undefined && keepMs === undefined) return this.ack(run)
+    if (reply === undefined && keepMs === undefined && !this.#host.accounts.follows(run.message, 'done'))
+      return this.ack(run)
     return this.#deliverOutcome(run, 'done', value).then(() => this.ack(run))
   }
 
@@ -137,6 +141,12 @@ export class Settle {
   async drop(run: Run, status: 'cancelled' | 'expired', failure: Failure): Promise<void> {
     await this.#deliverOutcome(run, status, failure)
     this.term(run)
+  }
+
+  /** An earlier run of this delivery ended. */
+  settledBefore(run: Run, by: Of<'settled'>['by']): void | Promise<void> {
+    if (run.message.schedule === undefined) return this.ack(run)
+    return this.#whileAway(run, () => this.#host.accounts.settled(run, by)).then(() => this.ack(run))
   }
 
   ack(run: Run): void {
@@ -203,7 +213,15 @@ export class Settle {
   /** Keeps the outcome where the sender asked for it, then tells who waits. The kept one is confirmed, the told one is not. */
   async #deliverOutcome(run: Run, status: Status, value: unknown): Promise<void> {
     const { message, delivery } = run
-    if (message.reply === undefined && message.keepMs === undefined) return
+    const { accounts } = this.#host
+    const isFollowed = accounts.follows(message, status)
+    if (isFollowed) await this.#whileAway(run, () => accounts.announce(message, delivery, status))
+    if (message.reply !== undefined || message.keepMs !== undefined) await this.#keepAndTell(run, status, value)
+    if (isFollowed) await this.#whileAway(run, () => accounts.account(run, status, value))
+  }
+
+  async #keepAndTell(run: Run, status: Status, value: unknown): Promise<void> {
+    const { message, delivery } = run
     const { headers, body } = this.#outcome(run, status, value)
     const { subjects, publisher } = this.#host
     if (message.keepMs !== undefined) {
@@ -307,7 +325,7 @@ const TABLE: Table = {
     settle.tell('released', run, {})
     settle.release(run)
   },
-  settled: (settle, run) => settle.ack(run),
+  settled: (settle, run, { by }) => settle.settledBefore(run, by),
   'lease-lost': (settle, run, { finished, value }) => {
     settle.tell('lease-lost', run, {})
     return finished ? settle.done(run, value) : settle.forget(run)

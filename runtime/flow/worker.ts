@@ -26,6 +26,8 @@ import { readMessage, ruleFor, unreadableMessage, type Message } from '../messag
 import type { ActorTally } from '../observe/tally.ts'
 import type { DeadReason, Outcome } from '../outcome.ts'
 import { DEFAULT_RETRY } from '../retryRule.ts'
+import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
+import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
 import type { Secrets } from '../secrets.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
@@ -63,7 +65,11 @@ export interface WorkerHost {
   /** Why a message is cancelled, if it is. */
   cancelled(message: Message): string | undefined
   senderFor(message: Message): Sender
+  /** What handlers find in `ctx.resources`. */
+  resources(): Readonly<Record<string, unknown>>
   readonly invoke: Invoke
+  /** What schedules are told when a message ends. */
+  readonly accounts: Accounts
   /** What became of this actor's messages, counted. */
   readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
@@ -136,6 +142,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get stopping(): boolean {
     return this.#stopping
   }
+  get resources(): Readonly<Record<string, unknown>> {
+    return this.#host.resources()
+  }
   get acks(): Broker['acks'] {
     return this.#host.broker.acks
   }
@@ -166,8 +175,15 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   cancelled({ message }: Run): string | undefined {
     return this.#host.cancelled(message)
   }
-  lookUp(run: Run): Promise<Outcome | undefined> {
-    return lookUp(this, run)
+  async lookUp(run: Run): Promise<Outcome | undefined> {
+    const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)
+    return ended ?? (run.delivery.count === 1 ? undefined : lookUp(this, run))
+  }
+  get accounts(): Accounts {
+    return this.#host.accounts
+  }
+  scheduleOf(occurrence: RunOccurrence): ScheduleContext {
+    return scheduleContext(this.#host.broker, this.spec.name, occurrence)
   }
   messageNames(): Iterable<string> {
     return this.spec.messages.keys()
@@ -282,9 +298,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       get stopping() {
         return worker.stopping
       },
+      get resources() {
+        return worker.resources
+      },
       tally: this.tally,
       secrets: this.secrets,
       senderFor: (message) => this.senderFor(message),
+      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
       progress: (run, value) => this.progress(run, value),
     }
   }

@@ -31,8 +31,14 @@ export type Step =
   | { readonly kind: 'send'; readonly occurrence: Occurrence }
   | { readonly kind: 'wait'; readonly occurrence: Occurrence }
   | { readonly kind: 'skip' | 'miss'; readonly occurrence: Occurrence; readonly reason: string }
-  /** All that was planned after one time and up to another, too many to list. */
-  | { readonly kind: 'missMany'; readonly occurrence: Occurrence; readonly until: number; readonly reason: string }
+  /** From its occurrence on, all that was planned up to a time: too many to list. `count`: as far as they were counted. */
+  | {
+      readonly kind: 'missMany'
+      readonly occurrence: Occurrence
+      readonly until: number
+      readonly count: number
+      readonly reason: string
+    }
 
 export interface Plan {
   readonly steps: readonly Step[]
@@ -54,8 +60,10 @@ export interface Limits {
   readonly lostAfterMs: number
 }
 
-/** Of more that came due at once only so many are looked at one by one. */
+/** More that are missed at once have one entry together, with the first and the last of them. */
 const MAX_DUE = 1_000
+/** Those beyond are not counted. */
+const MAX_COUNTED = 20_000
 const MAX_WAITING = 1_000
 const MAX_TRACKED = 1_000
 const SKIP_WITHIN_MS = 60_000
@@ -277,13 +285,13 @@ function firstSince({ id, record, cursor }: Draft, earliest: number): Planned | 
 function missBefore(draft: Draft, planned: number, reason: string): void {
   const older: number[] = []
   for (const next of plannedAfter(draft.id, draft.record, draft.cursor)) {
-    if (next.planned >= planned || older.push(next.planned) > MAX_DUE) break
+    if (next.planned >= planned || older.push(next.planned) >= MAX_COUNTED) break
   }
   const [oldest] = older
   if (oldest === undefined) return
   if (older.length > MAX_DUE) {
     const occurrence = { planned: oldest, by: 'rule' as const }
-    draft.steps.push({ kind: 'missMany', occurrence, until: planned - 1, reason })
+    draft.steps.push({ kind: 'missMany', occurrence, until: planned - 1, count: older.length, reason })
   } else {
     for (const each of older) miss(draft, { planned: each, by: 'rule' }, reason)
   }

@@ -10,6 +10,8 @@ import type { Sent } from '../client/sent.ts'
 import type { Context } from '../context.ts'
 import { AbortedError, ConfigError, type AbortCause } from '../errors.ts'
 import type { LogFields, Logger } from '../log.ts'
+import type { ScheduleContext } from '../schedules/context.ts'
+import type { ScheduledRun } from '../schedules/view.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
 import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
@@ -42,7 +44,6 @@ type Given =
   | 'parent'
   | 'planned'
   | 'sent'
-  | 'schedule'
   | 'worker'
   | 'stopping'
   | 'connection'
@@ -50,6 +51,8 @@ type Given =
 export interface TestContextOptions extends Partial<Pick<Context, Given>> {
   /** Where the clock stands at first: a Date, RFC 3339 text or epoch milliseconds. Default: the first moment of 2026 in UTC. */
   now?: Date | string | number
+  /** The schedule that made the message: its id, and what else matters to the handler. Default: none did. */
+  schedule?: TestSchedule
   /** A clock of your own, for several contexts that share their time. */
   clock?: ManualClock
   /** `remaining()` begins here, and the signal aborts when the clock has moved so far. Default 5 minutes. */
@@ -59,6 +62,14 @@ export interface TestContextOptions extends Partial<Pick<Context, Given>> {
    * What is not listed rejects with `ConfigError` `NO_ANSWER`.
    */
   answers?: Readonly<Record<string, unknown>>
+  /** What stands for the actor's resources, by name. To use one that is not given throws `ConfigError` `NO_RESOURCE`. */
+  resources?: Readonly<Record<string, unknown>>
+}
+
+/** `planned` is by default now, `by` is `rule`, and there was no run before. */
+export interface TestSchedule extends Partial<Pick<ScheduleContext, 'planned' | 'by' | 'cause'>> {
+  readonly id: string
+  readonly previous?: ScheduledRun
 }
 
 export interface TestContext extends Context {
@@ -99,7 +110,7 @@ export function testContext(options: TestContextOptions = {}): TestContext {
     parent: options.parent,
     planned: options.planned,
     sent: options.sent ?? new Date(clock.now()),
-    schedule: options.schedule,
+    schedule: options.schedule && scheduleOf(options.schedule, clock),
     worker: options.worker ?? 'test',
     signal: controller.signal,
     get stopping() {
@@ -115,6 +126,7 @@ export function testContext(options: TestContextOptions = {}): TestContext {
       await record(recorded.sent, 'ask', ref, payload, rest, { ...askOptions })
       return (await answer(options, ref, payload)) as never
     },
+    resources: testResources(options.resources ?? {}),
     get connection() {
       return options.connection ?? noConnection()
     },
@@ -122,6 +134,20 @@ export function testContext(options: TestContextOptions = {}): TestContext {
     clock,
     abort,
   }
+}
+
+function testResources(given: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return new Proxy(given, {
+    get(_target, name) {
+      if (typeof name === 'symbol' || Object.hasOwn(given, name)) return given[name as string]
+      const text = `expected the resource ${name}, got none: give it as testContext({ resources: { ${name}: … } })`
+      throw new ConfigError('NO_RESOURCE', text)
+    },
+  })
+}
+
+function scheduleOf({ id, planned, by = 'rule', cause, previous }: TestSchedule, clock: ManualClock): ScheduleContext {
+  return { id, planned: planned ?? new Date(clock.now()), by, cause, previous: async () => previous }
 }
 
 type Target = Pick<MessageRef<never, unknown>, 'actor' | 'message' | 'spec'>

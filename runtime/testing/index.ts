@@ -5,6 +5,7 @@ export {
   type RecordedMessage,
   type TestContext,
   type TestContextOptions,
+  type TestSchedule,
 } from './context.ts'
 export { testSystem, type TestSystem, type TestSystemOptions } from './system.ts'
 export type { SettledOptions } from './settled.ts'

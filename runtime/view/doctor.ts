@@ -218,7 +218,7 @@ function actorFinding(one: ActorOverview): Finding[] {
         {
           level: 'warning',
           check: 'actors',
-          text: `${one.actor} is paused until ${one.pausedUntil?.toISOString()}`,
+          text: `${one.actor} is paused${one.pausedUntil === undefined ? '' : ` until ${one.pausedUntil.toISOString()}`}`,
           advice: `"troupe resume ${one.actor}" goes on.`,
         },
       ]
@@ -237,7 +237,7 @@ function actorFinding(one: ActorOverview): Finding[] {
           level: 'error',
           check: 'actors',
           text: `${waits}, ${one.slots - one.running} slots are free, and nothing ran for a minute`,
-          advice: `Restart its worker ("troupe restart ${one.actor}"), and look at its log.`,
+          advice: `Restart its worker ("troupe control restart ${one.actor}"), and look at its log.`,
         },
       ]
     case 'behind':

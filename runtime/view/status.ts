@@ -2,6 +2,7 @@
 import { JetStreamError } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { actorsWithMailbox, readDepth, type ActorDepth } from '../broker/depth.ts'
+import { pauseEnd } from '../client/pausing.ts'
 import { systemClock } from '../time/clock.ts'
 import { askSystemStatus, type SystemStatus } from './systems.ts'
 
@@ -38,6 +39,8 @@ export interface ActorOverview {
   readonly perSecond: number
   /** Age of the oldest message in the mailbox: ms. It may be running. */
   readonly oldestMs: number | undefined
+  readonly isPaused: boolean
+  /** When a pause ends by itself; undefined: not before somebody resumes it. */
   readonly pausedUntil: Date | undefined
 }
 
@@ -86,19 +89,17 @@ export function overviewOf(depth: ActorDepth, systems: readonly SystemStatus[], 
     bytes: depth.bytes,
     perSecond: Math.round(total(({ status }) => status.perSecond) * 100) / 100,
     oldestMs: depth.oldestAt === undefined ? undefined : Math.max(0, now - depth.oldestAt),
-    pausedUntil: paused.length === 0 ? undefined : new Date(Math.max(...paused)),
+    isPaused: paused.length > 0,
+    pausedUntil: paused.length === 0 ? undefined : pauseEnd(Math.max(...paused)),
   }
   return { ...overview, state: stateOf(overview) }
 }
 
-type Judged = Pick<
-  ActorOverview,
-  'waiting' | 'running' | 'slots' | 'systems' | 'perSecond' | 'oldestMs' | 'pausedUntil'
->
+type Judged = Pick<ActorOverview, 'waiting' | 'running' | 'slots' | 'systems' | 'perSecond' | 'oldestMs' | 'isPaused'>
 
 /** Pure: the table of `ActorState`. */
-export function stateOf({ waiting, running, slots, systems, perSecond, oldestMs, pausedUntil }: Judged): ActorState {
-  if (pausedUntil !== undefined) return 'paused'
+export function stateOf({ waiting, running, slots, systems, perSecond, oldestMs, isPaused }: Judged): ActorState {
+  if (isPaused) return 'paused'
   if (waiting === 0) return 'ok'
   if (systems.length === 0) return 'no workers'
   if (running < slots && perSecond === 0 && (oldestMs ?? 0) > BEHIND_MS) return 'stalled'

@@ -1,4 +1,7 @@
 /** `troupe status, inspect, peek, purge, move, tail, doctor` as an operator uses them. */
+import { spawnSync } from 'node:child_process'
+
+import { actorRef, connect, type SendOptions, type Troupe } from 'troupe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { makeProject, type Ended, type Project, type Running } from '../kit/cli.ts'
@@ -25,6 +28,7 @@ const work = `
 let server: TestServer
 let project: Project
 let worker: Running
+let troupe: Troupe
 
 beforeAll(async () => {
   server = await startServer()
@@ -32,9 +36,11 @@ beforeAll(async () => {
   project = await makeProject({ files: { 'actors/work.ts': work }, env })
   worker = project.background('start', 'actors/work.ts')
   await worker.says('troupe send')
+  troupe = await connect({ servers: server.url, logLevel: 'silent' })
 })
 
 afterAll(async () => {
+  await troupe?.close()
   await project?.[Symbol.asyncDispose]()
   await server?.stop()
 })
@@ -43,6 +49,12 @@ async function done(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await project.troupe(...args)
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
   return stdout
+}
+
+/** Commands are slow to start: what only prepares is sent from here. */
+async function send(message: string, id: string, options: SendOptions = {}, payload: object = {}): Promise<void> {
+  const ref = actorRef('work')[message]
+  if (ref !== undefined) await troupe.send(ref, payload, { id, ...options })
 }
 
 /** Asks again until what it says is what is expected: the state of a message changes a moment after it was sent. */
@@ -59,20 +71,20 @@ async function until(text: string | RegExp, ...args: string[]): Promise<Ended> {
 
 describe('where a message is', () => {
   it('is told while it runs, waits, is delayed, retried, snoozed, dead, and done with a kept result', async () => {
-    await done('send', 'work.quick', '{}', '--id', 'kept', '--keep', '1h')
+    await send('quick', 'kept', { keep: '1h' })
     await until(/ended .*: done, its outcome is kept for sender any/, 'inspect', 'kept')
-    await done('send', 'work.fail', '{}', '--id', 'again')
+    await send('fail', 'again')
     await until(/work\.fail {2}attempt 2 {2}is parked \(retry\) until .*after TypeError: it broke/, 'inspect', 'again')
-    await done('send', 'work.later', '{}', '--id', 'snoozed')
+    await send('later', 'snoozed')
     await until(/attempt 1 {2}is parked \(snooze\) until/, 'inspect', 'snoozed')
-    await done('send', 'work.die', '{}', '--id', 'dead')
+    await send('die', 'dead')
     await until(/died .* \(rejected\): Rejected: it is over/, 'inspect', 'dead')
-    await done('send', 'work.quick', '{}', '--id', 'delayed', '--delay', '1h')
+    await send('quick', 'delayed', { delay: '1h' })
     await until(/is parked \(delay\) until/, 'inspect', 'delayed')
-    await done('send', 'work.wait', '{"file":"go"}', '--id', 'running')
+    await send('wait', 'running', {}, { file: 'go' })
     await until(/runs in first \(first\/work\) since .* until its time limit/, 'inspect', 'running')
-    for (const n of [1, 2, 3]) await done('send', 'work.quick', '{}', '--id', `w${n}`)
-    await done('send', 'work.quick', '{}', '--id', 'high', '--lane', 'high')
+    for (const n of [1, 2, 3]) await send('quick', `w${n}`)
+    await send('quick', 'high', { lane: 'high' })
     await until(/waits in lane normal, 2 before it/, 'inspect', 'w3')
     const json = JSON.parse(await done('inspect', 'w2', '--actor', 'work', '--json')) as { places: object[] }
     expect(json.places).toEqual([expect.objectContaining({ kind: 'waiting', lane: 'normal', position: 1, attempt: 1 })])
@@ -112,6 +124,33 @@ describe('troupe status', () => {
   })
 })
 
+describe('troupe top', () => {
+  it('goes on line by line as JSON, and asks for a terminal without it', async () => {
+    expect((await project.troupe('top')).stderr).toContain('expected a terminal to draw in')
+    const lines = project.background('top', 'work', '--every', '100ms', '--json')
+    await lines.says('"actor":"work"', 3)
+    lines.signal('SIGTERM')
+    expect((await lines.ended).code).toBe(0)
+  })
+
+  it.skipIf(spawnSync('script', ['--version']).status !== 0)(
+    'draws in a terminal, pauses by a key, and leaves it as it was',
+    async () => {
+      const terminal = project.terminal('top --every 100ms')
+      await terminal.says('>  work')
+      terminal.type('p')
+      await terminal.says('paused')
+      terminal.type('\r')
+      await terminal.says('runs   running')
+      terminal.type('p')
+      await until(/work +ok /, 'status', 'work')
+      terminal.type('q')
+      const { stdout } = await terminal.ended
+      expect(stdout).toContain('\u001B[?1049l')
+    },
+  )
+})
+
 describe('the mailbox', () => {
   it('is looked at, moved and purged from the command line, after a dry run', async () => {
     expect(await done('peek', 'work')).toMatch(/high +0 +high +work\.quick[^]*normal +held +running[^]*normal +0 +w1/)
@@ -132,11 +171,10 @@ describe('troupe tail', () => {
   it('follows what happens, in words and as JSON, by filters, and ends after so many', async () => {
     const words = project.background('tail', 'work', '--event', 'dead', '--limit', '1')
     const lines = project.background('tail', '--json', '--id', 'told', '--limit', '1')
-    await words.says('following')
-    // The JSON one says nothing before its first event: its subscription is there when the next command has connected.
+    await Promise.all([words.says('following'), lines.says('following')])
     await project.write('go', '')
-    await done('send', 'work.die', '{}', '--id', 'other')
-    await done('send', 'work.die', '{}', '--id', 'told')
+    await send('die', 'other')
+    await send('die', 'told')
     const [told, json] = await Promise.all([words.ended, lines.ended])
     expect(told.code).toBe(0)
     expect(told.stdout).toMatch(/^\S+ dead +work\.die {2}id=other attempt=1 .*reason=rejected/)
@@ -157,7 +195,7 @@ describe('troupe doctor', () => {
     expect(text).toMatch(/ok +stuck/)
     worker.signal('SIGTERM')
     await worker.ended
-    await done('send', 'work.quick', '{}')
+    await send('quick', 'unrun')
     const { code, stdout } = await project.troupe('doctor', '--json')
     expect(code).toBe(1)
     expect(JSON.parse(stdout)).toContainEqual(

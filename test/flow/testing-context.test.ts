@@ -128,7 +128,7 @@ describe('a test context', () => {
       root: 'r',
       parent: 'p',
       planned,
-      schedule: 's@t',
+      schedule: { id: 's', planned },
       worker: 'w',
       stopping: true,
       clock,
@@ -140,7 +140,7 @@ describe('a test context', () => {
       root: 'r',
       parent: 'p',
       planned,
-      schedule: 's@t',
+      schedule: { id: 's', planned, by: 'rule' },
       worker: 'w',
       stopping: true,
     })

@@ -32,6 +32,8 @@ export interface Project extends AsyncDisposable {
   troupe(...args: string[]): Promise<Ended>
   /** The same with `text` as stdin. */
   piped(text: string, ...args: string[]): Promise<Ended>
+  /** Starts one in a terminal of its own, by util-linux's `script`. */
+  terminal(line: string): Running
   /** Starts one that goes on. Its stdin stays open. */
   background(...args: string[]): Running
 }
@@ -73,6 +75,11 @@ export async function makeProject({ files = {}, env = {} }: ProjectOptions = {})
     troupe: (...args) => piped('', ...args),
     piped,
     background,
+    terminal(line) {
+      const command = `stty cols 120 rows 40; ${process.execPath} ${main} ${line}`
+      const options = { cwd: dir, env: { ...cleanEnv(), ...env, TERM: 'xterm' }, stdio: 'pipe' } as const
+      return follow(spawn('script', ['-qefc', command, '/dev/null'], options), children)
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all(Array.from(children, kill))
       await serverEnd(dir)

@@ -4,6 +4,7 @@ import {
   actorRef,
   dead,
   defineActor,
+  resource,
   retry,
   snooze,
   type Context,
@@ -240,5 +241,64 @@ describe('a definition', () => {
       // @ts-expect-error -- no such option of a message
       defineActor('a', { messages: { m: { timelimit: '1s', handle: () => 1 } } })
     })
+  })
+})
+
+const db = resource({ open: async () => ({ query: (sql: string) => sql.length }), close: (pool) => void pool.query })
+const numbers = resource({ open: () => [1, 2, 3] })
+
+const withResources = defineActor('withResources', {
+  resources: { db, numbers },
+  onStart(worker) {
+    expectTypeOf(worker.resources.db.query).returns.toEqualTypeOf<number>()
+    expectTypeOf(worker.resources).toEqualTypeOf<{
+      readonly db: { query: (sql: string) => number }
+      readonly numbers: number[]
+    }>()
+  },
+  messages: {
+    short: async (payload: { sql: string }, ctx) => {
+      expectTypeOf(ctx.resources.numbers).toEqualTypeOf<number[]>()
+      expectTypeOf<keyof typeof ctx.resources>().toEqualTypeOf<'db' | 'numbers'>()
+      return ctx.resources.db.query(payload.sql)
+    },
+    long: {
+      payload: z.object({ sql: z.string() }),
+      handle(payload, ctx) {
+        expectTypeOf(payload).toEqualTypeOf<{ sql: string }>()
+        expectTypeOf(ctx).toEqualTypeOf<
+          Context<{ readonly db: { query: (sql: string) => number }; readonly numbers: number[] }>
+        >()
+        return `${ctx.resources.db.query(payload.sql)}`
+      },
+    },
+    /** A function that was written for any actor. */
+    any: takesAnyContext,
+  },
+})
+
+function takesAnyContext(payload: { n: number }, ctx: Context): string {
+  return `${ctx.id} ${payload.n}`
+}
+
+describe('resources', () => {
+  it('are typed in handlers and hooks by what opens them, beside payloads and results', async () => {
+    expectTypeOf<Parameters<typeof withResources.short.with>[0]>().toEqualTypeOf<{ sql: string }>()
+    expectTypeOf<Parameters<typeof withResources.any.with>[0]>().toEqualTypeOf<{ n: number }>()
+    compiled(async () => {
+      expectTypeOf(await troupe.ask(withResources.short, { sql: 'x' })).toEqualTypeOf<number>()
+      expectTypeOf(await troupe.ask(withResources.long, { sql: 'x' })).toEqualTypeOf<string>()
+      // @ts-expect-error -- no resource
+      defineActor('a', { resources: { db: 1 }, messages: { m: () => {} } })
+      // @ts-expect-error -- no such option
+      resource({ open: () => 1, clsoe: () => {} })
+      // @ts-expect-error -- closes something else than it opens
+      resource({ open: () => 1, close: (value: string) => value.length })
+    })
+    const ctx = testContext({ resources: { db: { query: () => 7 }, numbers: [] } })
+    expect(await withResources.short.handle({ sql: 'x' }, ctx)).toBe(7)
+    expect(() => withResources.long.handle({ sql: 'x' }, testContext())).toThrow(
+      'expected the resource db, got none: give it as testContext({ resources: { db: … } })',
+    )
   })
 })

@@ -1,8 +1,9 @@
 /** What the views judge: pure tables. */
 import { describe, expect, it } from 'vitest'
 
+import { afterKey, FIRST, screen, sorted } from '#runtime/cli/top/screen.js'
 import { actorFindings, growthFindings, limitFindings } from '#runtime/view/doctor.js'
-import { stateOf } from '#runtime/view/status.js'
+import { stateOf, type ActorOverview } from '#runtime/view/status.js'
 
 const well = {
   waiting: 0,
@@ -11,6 +12,7 @@ const well = {
   systems: ['a'],
   perSecond: 0,
   oldestMs: undefined,
+  isPaused: false,
   pausedUntil: undefined,
 }
 
@@ -23,7 +25,7 @@ describe('the state of an actor', () => {
     ['behind', { waiting: 1, oldestMs: 61_000, running: 10 }],
     ['behind', { waiting: 1, oldestMs: 61_000, running: 3, perSecond: 4 }],
     ['stalled', { waiting: 1, oldestMs: 61_000, running: 3 }],
-    ['paused', { waiting: 1, oldestMs: 61_000, pausedUntil: new Date() }],
+    ['paused', { waiting: 1, oldestMs: 61_000, isPaused: true }],
   ] as const)('is %s for %j', (state, change) => {
     expect(stateOf({ ...well, ...change })).toBe(state)
   })
@@ -59,5 +61,65 @@ describe('the doctor', () => {
     expect(actorFindings({ systems: [], actors: [{ ...overview, state: 'ok' }] })).toEqual([
       expect.objectContaining({ level: 'ok' }),
     ])
+  })
+})
+
+describe('the screen of top', () => {
+  const actor = (name: string, waiting: number): ActorOverview => ({
+    ...well,
+    actor: name,
+    state: 'ok',
+    lanes: [],
+    waiting,
+    delivered: 0,
+    parked: 0,
+    parkedRetries: 0,
+    arriving: 0,
+    dead: 0,
+    bytes: 0,
+  })
+  const actors = [actor('a', 1), actor('b', 3), actor('c', 2)]
+  const size = { width: 70, height: 12 }
+
+  it('moves a cursor, within the list, in the order that is shown', () => {
+    const byWaiting = afterKey(FIRST, 'sort', actors)
+    expect(sorted(actors, byWaiting.sort).map((one) => one.actor)).toEqual(['b', 'c', 'a'])
+    const down = afterKey(byWaiting, 'down', actors)
+    expect(down.selected).toBe('c')
+    expect(afterKey(afterKey(down, 'down', actors), 'down', actors).selected).toBe('a')
+    expect(afterKey(FIRST, 'up', actors).selected).toBe('a')
+    expect(afterKey(FIRST, 'down', []).selected).toBeUndefined()
+    expect(afterKey(FIRST, 'x', actors)).toBe(FIRST)
+  })
+
+  it('fits the terminal, marks what is chosen, and shows what is inside', () => {
+    const lines = screen({ ...FIRST, selected: 'b' }, { systems: [], actors }, undefined, size)
+    expect(lines.every((line) => line.length <= size.width)).toBe(true)
+    expect(lines.find((line) => line.startsWith('>'))).toMatch(/^> +b +ok +3/)
+    const running = {
+      system: 's',
+      worker: 'w',
+      id: 'id',
+      actor: 'a',
+      message: 'm',
+      attempt: 2,
+      sequence: 1,
+      since: '',
+      forMs: 1_500,
+      remainingMs: 1,
+    }
+    const inside = screen(
+      { ...FIRST, isInside: true },
+      { systems: [], actors },
+      { running: [running], waiting: [] },
+      size,
+    )
+    expect(inside.join('\n')).toContain('runs   id  m  attempt 2  2s in s')
+    expect(screen(FIRST, { systems: [], actors: [] }, undefined, size).join('\n')).toContain(
+      'no actor has a mailbox yet',
+    )
+    expect(
+      screen(FIRST, { systems: [], actors: Array.from({ length: 50 }, (_, n) => actor(`a${n}`, 0)) }, undefined, size),
+    ).toHaveLength(12)
   })
 })

@@ -1,0 +1,45 @@
+/** A cancel and what is parked: looked up by its exact place, deleted by its sequence, told. One at a time, never a wildcard purge (LIMITS.md). */
+import type { ActorSpec } from '../../runtime/actor.ts'
+import type { Broker } from '../../runtime/broker/broker.ts'
+import type { Cancel } from '../../runtime/broker/cancels.ts'
+import { H } from '../../runtime/broker/headers.ts'
+import type { TimerServices } from '../../runtime/hosted.ts'
+import { readDue } from './copies.ts'
+
+/** Beyond so many messages the server is asked where an id is parked. */
+const MOST_NAMES = 16
+
+/** Only by id: others are met when they are released and fetched. Returns the ids that it met. */
+export async function cancelParked(
+  host: Pick<TimerServices, 'broker' | 'dropped'>,
+  spec: ActorSpec,
+  salt: string,
+  cancel: Cancel,
+): Promise<string[]> {
+  if (cancel.id === undefined) return []
+  const { api, subjects } = host.broker
+  const stream = subjects.timerStream(spec.name)
+  const hit: string[] = []
+  for (const subject of await parkedSubjects(host.broker, spec, cancel.id, cancel.message)) {
+    const parked = await api.readMessage(stream, { last_by_subj: subject })
+    if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
+    if (!(await api.deleteMessage(stream, parked.sequence))) continue
+    hit.push(cancel.id)
+    const { message } = readDue(parked, subjects, spec.name, salt)
+    await host.dropped(message, parked, parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
+  }
+  return hit
+}
+
+async function parkedSubjects(
+  { api, subjects }: Broker,
+  { name, messages }: ActorSpec,
+  id: string,
+  message: string | undefined,
+): Promise<string[]> {
+  const names = message === undefined ? [...messages.keys()] : [message]
+  if (names.length <= MOST_NAMES) return names.map((each) => subjects.parkedLater(name, each, id))
+  const filter = subjects.parkedLaterOfAny(name, id)
+  const { state } = await api.streamInfo(subjects.timerStream(name), { subjects_filter: filter })
+  return Object.keys(state.subjects ?? {})
+}
