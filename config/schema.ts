@@ -118,6 +118,14 @@ export const schema = {
       meaning: 'time between pings; two unanswered ones end a connection',
       default: '10s',
     }),
+    silentAfter: setting(duration('100ms'), {
+      meaning: 'a connection on which nothing comes for so long, not even the answer to a ping, is dialled anew',
+      default: '5s',
+    }),
+    giveUpAfter: setting(duration('1s'), {
+      meaning:
+        'a system without a connection for so long ends with exit code 1; unset: never while NATS is away, after 1m while it refuses our credentials',
+    }),
     tls: {
       ca: setting(path, { meaning: 'file with the certificate of the authority, PEM' }),
       cert: setting(path, { meaning: "file with the client's certificate, PEM" }),

@@ -63,6 +63,12 @@ export type {
   WhichSchedule,
 } from './schedules/schedules.ts'
 export type { HistoryOptions } from './schedules/history.ts'
+export { preview } from './schedules/occurrences.ts'
+export type { PreviewOptions } from './schedules/occurrences.ts'
+export type { AfterRule, Moment, ScheduleRule } from './schedules/rule.ts'
+export type { CalendarDays } from './schedules/calendar.ts'
+export type { Condition } from './schedules/conditions.ts'
+export { ruleInWords } from './schedules/words.ts'
 export type { Schedule, ScheduledRun } from './schedules/view.ts'
 export type { CancelRequest } from './broker/cancels.ts'
 export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './view/mailboxes.ts'

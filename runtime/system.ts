@@ -21,8 +21,10 @@ import type { SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import { watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
+import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
 import { Observing } from './observe/observing.ts'
@@ -70,6 +72,7 @@ type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptio
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
+  checkMayRun()
   const tree = treeOf(options)
   const link = await open(config, root)
   const application = await applicationOf(root)
@@ -203,7 +206,10 @@ export class System {
     await this.#options.onStart?.(this)
     await this.#root.start()
     void this.#root.ended.then((exit) => this.#onRootEnded(exit))
-    this.#cleanups.push(...this.#mishaps.watchConnection())
+    this.#cleanups.push(
+      ...this.#mishaps.watchConnection(),
+      watchHope(broker.connection, config.nats.giveUpAfterMs, (error) => void this.#giveUp(error)),
+    )
     await this.observing.start()
     this.#answers.start()
     await this.control.start()

@@ -20,7 +20,7 @@ import { envelopeHeaders, lineageHeaders, NO_OPTIONS, type Lineage } from './env
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
-import { ASK_TIMEOUT_MS, SentMessage, type Sent } from './sent.ts'
+import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
 import type { SentEvents } from './sentEvents.ts'
 import { AWAY_MS, storeMessage, type Target } from './store.ts'
 
@@ -162,6 +162,11 @@ export class Sender {
     )
   }
 
+  /** A message that this process sent before, from the data of its `SentMessage`. */
+  sentBefore(place: SentPlace): SentMessage {
+    return new SentMessage(this.#sentHost, place)
+  }
+
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
   async cancel(
     actor: string,
@@ -248,8 +253,11 @@ export class Sender {
         ? subjects.message(ref.actor, ref.message, options.lane)
         : subjects.later(ref.actor, ref.message)
     const stored = await storeMessage(this.#host.broker, ref, { subject, payload: body, headers })
-    if (!stored.duplicate && this.#host.sentEvents.isHeard(ref.actor, ref.spec)) this.#tellSent(ref, id, options, due)
-    return new SentMessage(this.#sentHost, ref, id, stored, options.keep !== undefined) as Sent<ResultOf<R>>
+    const { actor, message } = ref
+    const { duplicate, sequence } = stored
+    if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
+    const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
+    return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
   }
 
   #tellSent({ actor, message, spec }: Target, id: string, { lane = 'normal' }: SendOptions, due?: number): void {

@@ -17,6 +17,9 @@ export interface TellingHost {
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
 }
 
+/** Whom an event is about. */
+export type About = Pick<Message, 'id' | 'actor' | 'name' | 'attempt'>
+
 /** What an event says beyond what every event of a message does. */
 export type Detail<K extends keyof MessageEvents> = Omit<MessageEvents[K], keyof MessageEvent>
 
@@ -45,7 +48,7 @@ export class Telling {
     return this.#tellsAll
   }
 
-  tell<K extends keyof MessageEvents>(event: K, message: Message, detail: Detail<K>): void {
+  tell<K extends keyof MessageEvents>(event: K, message: About, detail: Detail<K>): void {
     const data = this.#dataOf(message, detail) as MessageEvents[K]
     this.#host.onEvent(event, data)
     if (!isTold(event, this.#level)) return
@@ -62,7 +65,7 @@ export class Telling {
     }
   }
 
-  #dataOf<D extends object>(message: Message, detail: D): MessageEvent & D {
+  #dataOf<D extends object>(message: About, detail: D): MessageEvent & D {
     return {
       id: message.id,
       actor: message.actor,

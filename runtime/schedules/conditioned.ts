@@ -8,8 +8,11 @@ import type { Span, Test } from './conditions.ts'
 import type { Walk } from './walk.ts'
 import { changeNear, wallAt, type Zone } from './zone.ts'
 
-/** After so many refusals in one search a rule is taken for one that is never true. Each refusal is one change of the condition. */
-const MOST_REFUSALS = 100_000
+/**
+ * A search passes over at most so many stretches in which the condition doesn't hold, then there is no such time. Where a condition
+ * changes every day these are more than 13 years; dates far away are one stretch. It bounds the search to well under a second.
+ */
+const MOST_REFUSALS = 5_000
 
 /** The times of a walk at which the condition holds on the zone's wall clock. */
 export function conditioned(walk: Walk, test: Test, zone: Zone): Walk {

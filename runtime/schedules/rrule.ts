@@ -205,6 +205,7 @@ function parseParts(text: string, name: string): Map<string, string> {
     if (value === '' || !form[1](value)) refuse(`${key} in ${name}`, form[0], value)
     parts.set(key, value)
   }
+  if (parts.has('COUNT') && parts.has('UNTIL')) throw invalid(`expected ${name} to have COUNT or UNTIL, not both`, name)
   if (!parts.has('FREQ')) throw invalid(`expected ${name} to have FREQ, got: ${describe(text)}`, name)
   return parts
 }

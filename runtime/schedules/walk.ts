@@ -63,7 +63,7 @@ export function within(walk: Walk, first: number, last: number): Walk {
   const inside = (at: number | undefined): number | undefined =>
     at === undefined || at < first || at > last ? undefined : at
   return {
-    next: (after) => inside(walk.next(Math.max(after, first - 1))),
-    previous: (before) => inside(walk.previous(Math.min(before, last + 1))),
+    next: (after) => (after >= last ? undefined : inside(walk.next(Math.max(after, first - 1)))),
+    previous: (before) => (before <= first ? undefined : inside(walk.previous(Math.min(before, last + 1)))),
   }
 }

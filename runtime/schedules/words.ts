@@ -2,13 +2,21 @@
 
 import { parseDuration } from '../time/duration.ts'
 import { parseCron } from './cron.ts'
-import type { ResolvedRule } from './rule.ts'
+import { kindOf } from './kinds.ts'
+import { type AfterRule, resolveRule, type ResolvedRule, type ScheduleRule } from './rule.ts'
 import type { ResolvedSun } from './sun.ts'
 import { calendarWords } from './words/calendar.ts'
 import { conditionWords } from './words/conditions.ts'
 import { cronWords } from './words/cron.ts'
 import { every, span } from './words/phrases.ts'
 import { rruleWords } from './words/rrule.ts'
+
+/**
+ * A rule in words: `at 08:00, Monday to Friday, Europe/Paris`.
+ *
+ * @throws ConfigError `INVALID_SCHEDULE`
+ */
+export const ruleInWords = (rule: ScheduleRule): string => inWords(resolveRule(rule, 'rule'))
 
 /** A checked rule in words: when, on which days, in which zone, under which conditions, after what. */
 export function inWords(rule: ResolvedRule): string {
@@ -18,8 +26,14 @@ export function inWords(rule: ResolvedRule): string {
     ...(dst === 'both' ? ['twice where the clock shows it twice'] : []),
     ...(only === undefined ? [] : [`only ${conditionWords(only)}`]),
     ...(except === undefined ? [] : [`except ${conditionWords(except)}`]),
-    ...(after === undefined ? [] : [`after ${after.actor}.${after.message} ${ends[after.status]}`]),
+    ...(after === undefined ? [] : [causeWords(after, kindOf(rule) === undefined)]),
   ].join(', ')
+}
+
+/** Alone it is each time; beside a time rule each planned time waits for it. */
+function causeWords({ actor, message, status }: Required<AfterRule>, isAlone: boolean): string {
+  const end = `${actor}.${message} ${ends[status]}`
+  return isAlone ? `each time that ${end}` : `each once ${end} since the run before`
 }
 
 const ends = { done: 'is done', dead: 'has died', any: 'has ended' } as const

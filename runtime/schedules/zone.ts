@@ -21,13 +21,6 @@ export interface Zone {
   offsetAt(ms: number): number
 }
 
-/** A span around the last asked moment in which the offset is known: nearly every question is about the same days. */
-interface Known {
-  from: number
-  until: number
-  offset: number
-}
-
 const zones = new Map<string, Zone>()
 
 /** The zone with this name; `undefined` where Node doesn't know it. */
@@ -47,25 +40,41 @@ function ianaZone(name: string): Zone | undefined {
   // Newer Node takes `+02:00` for a zone; a schedule with a bare offset would silently know no summer time.
   if (!/^[A-Za-z]/.test(name) || !IANAZone.isValidZone(name)) return undefined
   const iana = IANAZone.create(name)
-  const known: Known = { from: NaN, until: NaN, offset: 0 }
+  const offsetAt = (ms: number): number => iana.offset(ms) * MINUTE
+  const chunks = new Map<number, Chunk>()
+  const chunkAt = (index: number): Chunk => {
+    const chunk = chunks.get(index) ?? surveyed(offsetAt, index * CHUNK)
+    chunks.set(index, chunk)
+    return chunk
+  }
   return {
     name,
-    offsetAt(ms) {
-      if (ms >= known.from && ms <= known.until) return known.offset
-      const offset = iana.offset(ms) * MINUTE
-      learn(known, ms, offset)
-      return offset
-    },
+    offsetAt: (ms) => (chunkAt(Math.floor(ms / CHUNK)).findLast(({ from }) => from <= ms) as Stretch).offset,
   }
 }
 
-/** Widens the known span where that is sure, or begins another. */
-function learn(known: Known, ms: number, offset: number): void {
-  const isNear = ms >= known.from - STEADY && ms <= known.until + STEADY
-  const joins = isNear && offset === known.offset
-  known.from = joins ? Math.min(known.from, ms) : ms
-  known.until = joins ? Math.max(known.until, ms) : ms
-  known.offset = offset
+/** Offsets are surveyed a year or so at a time and kept: luxon takes microseconds for each. */
+const CHUNK = 366 * DAY
+
+/** A stretch with one offset, until the next one begins. */
+interface Stretch {
+  readonly from: number
+  readonly offset: number
+}
+
+type Chunk = readonly Stretch[]
+
+function surveyed(offsetAt: (ms: number) => number, start: number): Chunk {
+  const stretches: Stretch[] = [{ from: start, offset: offsetAt(start) }]
+  for (let ms = start; ms < start + CHUNK; ms += STEADY) {
+    const end = Math.min(ms + STEADY, start + CHUNK - SECOND)
+    const [before, after] = [(stretches.at(-1) as Stretch).offset, offsetAt(end)]
+    if (before !== after) {
+      const from = firstWithout(offsetAt, before, ms, end)
+      stretches.push({ from, offset: offsetAt(from) })
+    }
+  }
+  return stretches
 }
 
 /** A moment at which the clocks of a zone are set. */
@@ -93,16 +102,15 @@ export function meaningOf(zone: Zone, wallMs: number): Meaning {
   return { kind: 'never', change }
 }
 
-/** The change between two moments whose offsets differ, at most a few days apart; by bisection to the second, as clocks are set. */
-function changeBetween(zone: Zone, from: number, until: number): Change {
-  const before = zone.offsetAt(from)
+/** The first whole second of another offset than `offset`, which `from` has and `until` hasn't; by bisection. Clocks are set at whole seconds. */
+function firstWithout(offsetAt: (ms: number) => number, offset: number, from: number, until: number): number {
   let [low, high] = [Math.floor(from / SECOND), Math.ceil(until / SECOND)]
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2)
-    if (zone.offsetAt(middle * SECOND) === before) low = middle
+    if (offsetAt(middle * SECOND) === offset) low = middle
     else high = middle
   }
-  return { at: high * SECOND, before, after: zone.offsetAt(high * SECOND) }
+  return high * SECOND
 }
 
 /** The moments of a wall time: where it exists twice the first or `both`, where it doesn't the end of the gap. */
@@ -114,7 +122,9 @@ export function momentsOf(zone: Zone, wallMs: number, both: boolean): number[] {
 
 /** The change between two moments at most a few days apart; `undefined` where there is none. */
 export function changeNear(zone: Zone, from: number, until: number): Change | undefined {
-  return zone.offsetAt(from) === zone.offsetAt(until) ? undefined : changeBetween(zone, from, until)
+  const [before, after] = [zone.offsetAt(from), zone.offsetAt(until)]
+  if (before === after) return undefined
+  return { at: firstWithout((ms) => zone.offsetAt(ms), before, from, until), before, after }
 }
 
 /** What the wall clock shows at a moment. */

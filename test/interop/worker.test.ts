@@ -352,6 +352,8 @@ describe("beside Troupe's own workers and timers", () => {
         },
       },
     })
+    // First the bare one: what it makes in JetStream is what Troupe would have made, or this is refused.
+    await startWorker('bare', { concurrency: 2, handlers: sooner() })
     const system: System = await run({
       actors: [own],
       servers: server.url,
@@ -360,7 +362,6 @@ describe("beside Troupe's own workers and timers", () => {
       logLevel: 'silent',
     })
     ending.push(() => system.stop({ within: 0 }))
-    await startWorker('bare', { concurrency: 2, handlers: sooner() })
     const ids = Array.from({ length: 100 }, (_, index) => `shared-${index}`)
     const fates = await troupe.sendMany(own.soon, ids, { id: (id) => String(id) })
     expect(fates.filter(({ error }) => error !== undefined)).toEqual([])

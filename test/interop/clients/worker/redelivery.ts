@@ -6,9 +6,17 @@ import { api, readStored, type StoredMessage } from './assets.ts'
 import { originOf, type Delivery, type Message } from './message.ts'
 import { store } from './words.ts'
 
-const POISON_MARKS = 3
+/** Crashes after which a message is not run again. */
+const MOST_CRASHES = 3
 
 export type Known = 'settled' | 'poison' | 'run'
+
+/** What a mark says. Other members are kept as they are: a system of Troupe adds what it saw of a crash. */
+interface Crashes {
+  readonly count: number
+  readonly seen?: number
+  readonly reports?: readonly unknown[]
+}
 
 /** How an earlier delivery of it ended; `run`: it did not, and this run is marked as begun. */
 export async function lookUp(wire: Wire, namespace: string, message: Message, delivery: Delivery): Promise<Known> {
@@ -30,10 +38,19 @@ export async function lookUp(wire: Wire, namespace: string, message: Message, de
     if (isOfThis(await last(`${namespace}-results`, subject))) return 'settled'
   }
   const mark = await last(`${namespace}-marks`, `${namespace}.mark.${actor}.${sequence}`)
-  const marks = isOfThis(mark) ? Number(Buffer.from(mark?.data ?? '', 'base64').toString()) || 0 : 0
-  if (marks >= POISON_MARKS) return 'poison'
-  await store(wire, `${namespace}-marks`, markOf(namespace, message, delivery), Buffer.from(String(marks + 1)))
+  const crashes = isOfThis(mark) ? crashesOf(mark) : { count: 0, seen: 0, reports: [] }
+  if (crashes.count >= MOST_CRASHES) return 'poison'
+  const begun = JSON.stringify({ ...crashes, count: crashes.count + 1 })
+  await store(wire, `${namespace}-marks`, markOf(namespace, message, delivery), Buffer.from(begun))
   return 'run'
+}
+
+function crashesOf(mark: StoredMessage | undefined): Crashes {
+  try {
+    return JSON.parse(Buffer.from(mark?.data ?? '', 'base64').toString()) as Crashes
+  } catch {
+    return { count: 0 }
+  }
 }
 
 function markOf(
@@ -44,7 +61,7 @@ function markOf(
   const { sequence, count } = delivery
   return {
     subject: `${namespace}.mark.${actor}.${sequence}`,
-    headers: { 'Nats-Msg-Id': `mark:${actor}:${sequence}:${count}`, 'Troupe-Origin': originOf(delivery) },
+    headers: { 'Nats-Msg-Id': `mark:${actor}:${sequence}:${count}:begun`, 'Troupe-Origin': originOf(delivery) },
   }
 }
 
