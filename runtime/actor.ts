@@ -142,6 +142,8 @@ export interface ActorSpec {
   /** Undefined: as the setting says. */
   readonly events: EventLevel | undefined
   readonly description: string | undefined
+  /** Its workers are no part of Troupe (declared.ts): here it is sent to, and its timer runs. */
+  readonly isElsewhere: boolean
   readonly messages: ReadonlyMap<string, MessageSpec>
 }
 
@@ -187,9 +189,13 @@ export function defineActor<P, M, R extends ResourceMap = NoResources>(
       messages: { [K in keyof P]: MessageInput<P[K], ResourcesOf<R>> } & M & Fitting<M>
     },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor))
+  return actorOf(actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor)))
+}
+
+/** An actor of a specification. */
+export function actorOf<M>(spec: ActorSpec): Actor<M> {
   const refs = [...spec.messages.values()].map(
-    (message) => [message.name, messageRef(name, message.name, spec)] as const,
+    (message) => [message.name, messageRef(spec.name, message.name, spec)] as const,
   )
   // Without a prototype, since a message may be called `constructor`.
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
@@ -275,6 +281,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
     events: options.events === undefined ? undefined : checkLevel(options.events, `${name}.events`),
     description: line(options.description, `${name}.description`),
+    isElsewhere: false,
     messages: new Map(entries),
   }
 }
