@@ -88,6 +88,8 @@ export class RunContext implements Context {
   #limitAt: number
   /** Told once, when it is told to stop: for whoever runs it elsewhere. */
   onAbort: ((reason: AbortedError) => void) | undefined
+  /** The next crash makes it poison: nothing else is to run beside it. */
+  isSuspect = false
   /** What ran it is gone, and this is what is known of its end. */
   loss: Loss | undefined
   /** What was looked up of the schedule that made this message. */

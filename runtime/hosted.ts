@@ -15,6 +15,7 @@ import type { Failure } from './errors.ts'
 import type { SystemEvent, SystemEvents } from './events.ts'
 import { Live } from './flow/live.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import type { MemberInfo } from './isolation/pool.ts'
 import type { Message } from './message.ts'
 import type { Place } from './place.ts'
 import type { Accounts } from './schedules/accounts.ts'
@@ -65,13 +66,23 @@ export interface ScheduleServices {
   tell(event: Omit<SystemEvents['schedule'], keyof SystemEvent | 'actor'>): void
 }
 
+/** The threads or processes of an isolated actor, as its host sees them. */
+export interface HostedPool {
+  readonly members: readonly MemberInfo[]
+  /** Handlers may ask whether the system stops. */
+  tellStopping(): void
+  clockMoved(): void
+}
+
 export interface HostedParts {
   readonly spec: ActorSpec
   readonly broker: Broker
   readonly worker: ActorWorker
   readonly timer: HostedTimer
-  /** What is open while its handlers run. */
-  readonly place: Place
+  /** What is open while its handlers run: in this process, or in each of its threads or processes. */
+  readonly place: Pick<Place, 'open' | 'close'>
+  /** Of an isolated actor: its threads or processes. */
+  readonly pool: HostedPool | undefined
   readonly accounts: Accounts
   /** What its micro service says of it. */
   readonly card: ServiceCard
@@ -95,6 +106,11 @@ export class HostedActor implements Child {
     this.timer = parts.timer
   }
 
+  /** Threads or processes of an isolated actor, for reports; none where handlers run inline. */
+  get members(): readonly MemberInfo[] {
+    return this.#parts.pool?.members ?? []
+  }
+
   /** Resolves when it failed: what it held is then given back by `stop`, which its supervisor calls. */
   get ended(): Promise<Exit> {
     return this.#ending.ended
@@ -112,7 +128,9 @@ export class HostedActor implements Child {
       await place.open(signal)
       await broker.connection.whenConnected(signal)
       await this.#parts.accounts.start()
-      await Promise.all([this.worker.start(), this.timer.start()])
+      // Of an actor that is declared here and runs elsewhere, the timer is all that there is to run.
+      await Promise.all([this.spec.isElsewhere ? undefined : this.worker.start(), this.timer.start()])
+      if (this.spec.isElsewhere) return
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
     } catch (error) {
       await this.stop(0)
@@ -126,6 +144,12 @@ export class HostedActor implements Child {
     return (this.#stopping ??= this.#stop(withinMs))
   }
 
+  /** The clock that handlers and timers see was moved. */
+  clockMoved(): void {
+    this.timer.clockMoved()
+    this.#parts.pool?.clockMoved()
+  }
+
   /** What runs gets no more time. */
   hurry(): void {
     this.worker.hurry()
@@ -133,6 +157,7 @@ export class HostedActor implements Child {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    this.#parts.pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
     await this.#parts.place.close()
     this.#parts.accounts.stop()

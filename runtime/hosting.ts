@@ -18,6 +18,7 @@ import type { Invoke } from './flow/execute.ts'
 import { MAX_BUFFER } from './flow/fetch.ts'
 import { ActorWorker } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
+import { isolatedConcurrency, IsolatedActor } from './isolation/isolated.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
 import type { Observing } from './observe/observing.ts'
@@ -26,6 +27,7 @@ import type { DeadReason } from './outcome.ts'
 import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { Accounts } from './schedules/accounts.ts'
+import { runBefore } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -69,7 +71,7 @@ export class Hosting {
   host(spec: ActorSpec): HostedActor {
     const { link, observing, roster } = this.#parts
     const accounts = this.#accounts(spec)
-    const { worker, drop, place } = this.#worker(spec, accounts)
+    const { worker, drop, place, isolated } = this.#worker(spec, accounts)
     const card = observing.card(spec)
     const left = (): void => {
       drop()
@@ -83,9 +85,12 @@ export class Hosting {
       timer,
       accounts,
       place,
+      pool: isolated?.pool,
       card,
       drop: left,
     })
+    const onCapacity = (): void => worker.capacityChanged()
+    isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => life.fail(error) })
     roster.enter(life)
     return life
   }
@@ -96,10 +101,12 @@ export class Hosting {
     return new Accounts({ broker, actor, writer: `${system}/${actor}`, serverNow: () => clock.now() })
   }
 
-  #worker(spec: ActorSpec, accounts: Accounts): { worker: ActorWorker; drop: () => void; place: Place } {
+  #worker(spec: ActorSpec, accounts: Accounts): Parts {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
-    const concurrency = spec.concurrency ?? config.mailbox.concurrency
+    const { isolation } = spec
+    const concurrency =
+      isolation === undefined ? (spec.concurrency ?? config.mailbox.concurrency) : isolatedConcurrency(spec, isolation)
     const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
     const settings = {
       name: `${system}/${spec.name}`,
@@ -107,18 +114,35 @@ export class Hosting {
       timeLimitMs: config.mailbox.timeLimitMs,
       graceMs,
     }
+    const senderFor = (message: Message | undefined): Sender => new Sender(senderHost, message && lineageOf(message))
+    const isolated =
+      isolation &&
+      new IsolatedActor(spec, isolation, {
+        worker: settings.name,
+        concurrency,
+        graceMs,
+        leaseMs: leases.leaseMs,
+        clock: parts.clock,
+        log,
+        nats: broker.connection.settings,
+        given: parts.resources,
+        senderFor,
+        runBefore: (occurrence) => runBefore(broker, spec.name, occurrence),
+        tellSystem: (event, data) => parts.tell(event, data),
+      })
     const place = new Place(spec, { worker: settings.name, log, given: parts.resources })
-    const worker = new ActorWorker(spec, settings, leases, {
+    const worker = new ActorWorker(isolated?.spec ?? spec, settings, leases, {
       broker,
       clock: parts.clock,
       log,
-      events: config.events,
+      events: parts.link.levels.of(spec.name, spec),
       secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
       cancelled: (message) => parts.cancelled(spec.name, message),
-      senderFor: (message) => new Sender(senderHost, lineageOf(message)),
+      senderFor,
+      pool: isolated?.pool,
       resources: () => place.resources,
       invoke,
       accounts,
@@ -127,7 +151,7 @@ export class Hosting {
       onEvent: (event, data) => this.#onEvent(event, data),
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
     })
-    return { worker, drop, place }
+    return { worker, drop, place: isolated?.pool ?? place, isolated }
   }
 
   #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {
@@ -140,6 +164,7 @@ export class Hosting {
       bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
       dropped: async (message, place, origin, reason) => {
         tellDropped(broker, message, origin, reason)
+        this.#parts.roster.of(message.actor)?.worker.tellDropped(message, reason)
         await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
       },
       schedules: {
@@ -206,6 +231,14 @@ export class Hosting {
         log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
       )
   }
+}
+
+/** What one life of an actor is made of, besides its timer. */
+interface Parts {
+  readonly worker: ActorWorker
+  readonly drop: () => void
+  readonly place: Pick<Place, 'open' | 'close'>
+  readonly isolated: IsolatedActor | undefined
 }
 
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */

@@ -56,6 +56,22 @@ export function resolveRetry(options: RetryOptions | false | undefined, base: Re
   return { attempts, backoff: backoff ? resolveBackoff(backoff, `${name}.backoff`) : base.backoff, on, except }
 }
 
+/** Errors about which it was decided where they were thrown: in another thread or process, which has their classes. */
+const decided = new WeakMap<Error, boolean>()
+
+export function decideRetry(error: Error, isRetried: boolean): void {
+  decided.set(error, isRetried)
+}
+
+/** `isRetried`. A predicate of the user's that throws must not cost the message: then the error counts as one to retry. */
+export function isRetriedSafely(rule: RetryRule, error: Error): boolean {
+  try {
+    return decided.get(error) ?? isRetried(rule, error)
+  } catch {
+    return true
+  }
+}
+
 /** Whether this error is worth another attempt by the rule, the count of attempts aside. */
 export function isRetried(rule: RetryRule, error: Error): boolean {
   if (rule.except !== undefined && matches(rule.except, error)) return false

@@ -21,8 +21,10 @@ import type { SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
+import { watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
+import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
 import { Observing } from './observe/observing.ts'
@@ -70,6 +72,7 @@ type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptio
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
+  checkMayRun()
   const tree = treeOf(options)
   const link = await open(config, root)
   const application = await applicationOf(root)
@@ -131,7 +134,14 @@ export class System {
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
     const host = { log: this.log, roster: this.#roster, tell: this.tell.bind(this), stopping: () => this.stopping }
-    this.observing = new Observing({ ...host, link, system: this.name, application, specs: this.#specs })
+    this.observing = new Observing({
+      ...host,
+      link,
+      control: this.control,
+      system: this.name,
+      application,
+      specs: this.#specs,
+    })
     this.#answers = new StatusAnswers({
       system: this.name,
       application,
@@ -142,6 +152,7 @@ export class System {
     })
     this.#mishaps = new Mishaps({ ...host, connection: broker.connection })
     this.#supervisor = new SupervisorActor(host)
+    if (options.onEvent !== undefined) link.senderHost.sentEvents.listener = (event) => options.onEvent?.('sent', event)
     this.#root = buildSupervisor(tree, {
       clock: systemClock,
       report: (report) => this.#supervisor.report(report),
@@ -195,7 +206,10 @@ export class System {
     await this.#options.onStart?.(this)
     await this.#root.start()
     void this.#root.ended.then((exit) => this.#onRootEnded(exit))
-    this.#cleanups.push(...this.#mishaps.watchConnection())
+    this.#cleanups.push(
+      ...this.#mishaps.watchConnection(),
+      watchHope(broker.connection, config.nats.giveUpAfterMs, (error) => void this.#giveUp(error)),
+    )
     await this.observing.start()
     this.#answers.start()
     await this.control.start()
@@ -233,7 +247,7 @@ export class System {
     if (this.#link.config.events === 'off') return
     const { publisher, subjects } = this.#link.broker
     const body = { system: this.name, at: new Date(systemClock.now()).toISOString(), ...data }
-    publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
+    publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(this.#link.secrets.toJson(body) ?? ''))
   }
 
   async #stop(withinMs: number): Promise<void> {

@@ -23,8 +23,9 @@ import {
 } from '@nats-io/transport-node'
 
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
-import { sleep } from '../time/clock.ts'
+import { sleep, systemClock } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
+import { watchSilence } from './silence.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -42,6 +43,8 @@ export interface NatsSettings {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly pingIntervalMs: number
+  /** A connection on which nothing comes for so long, though a PING is out, is dialled anew: ms. */
+  readonly silentAfterMs: number
 }
 
 export interface TlsSettings {
@@ -60,6 +63,14 @@ export type ProblemListener = (problem: Error) => void
 export const MINIMUM_SERVER = '2.14.0'
 const NO_BYTES = new Uint8Array(0)
 
+/** A connection that is not there. */
+export interface Away {
+  /** Monotonic ms. */
+  readonly since: number
+  /** NATS answered, and did not take our credentials. */
+  readonly isRefused: boolean
+}
+
 export class Connection {
   readonly #nc: NatsConnection
   readonly settings: NatsSettings
@@ -70,11 +81,14 @@ export class Connection {
   readonly #problemListeners = new Set<ProblemListener>()
   /** Subjects whose refusal is expected, with who is told of it. */
   readonly #refusable = new Map<string, () => void>()
+  readonly #unwatch: () => void
+  #away: Away | undefined
 
   private constructor(nc: NatsConnection, settings: NatsSettings) {
     this.#nc = nc
     this.settings = settings
     void this.#follow()
+    this.#unwatch = watchSilence(this, settings.silentAfterMs, (forMs) => this.#onSilent(forMs))
   }
 
   /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
@@ -97,6 +111,10 @@ export class Connection {
   }
   get closed(): boolean {
     return this.#closing
+  }
+  /** Since when it has no connection, and whether NATS was there and refused us; undefined while it has one. */
+  get away(): Away | undefined {
+    return this.#away
   }
   /** Largest message, headers included, that the server takes: bytes. */
   get maxPayload(): number {
@@ -199,11 +217,21 @@ export class Connection {
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
   async reconnect(): Promise<void> {
     await this.#nc.reconnect()
+    // The library writes before it hangs up, which never ends on a line that takes nothing more: then its socket is cut.
+    await sleep(HANG_UP_MS)
+    if (this.#connected && !this.#closing) socketOf(this.#nc)?.destroy()
+  }
+
+  #onSilent(forMs: number): void {
+    const text = `expected an answer to a ping from ${this.server} within ${forMs} ms, but nothing came: the connection is dialled anew`
+    this.#problem(new UnavailableError('SILENT', text))
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
   }
 
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
+    this.#unwatch()
     // A connection that is up but silent must not hold up the end of its process.
     const flushed = new AbortController()
     const waited = sleep(this.settings.requestTimeoutMs, flushed.signal).catch(() => {})
@@ -224,10 +252,12 @@ export class Connection {
   #change(connected: boolean, listeners: Set<() => void>): void {
     if (this.#connected === connected) return
     this.#connected = connected
+    this.#away = connected ? undefined : { since: systemClock.monotonic(), isRefused: false }
     for (const listener of listeners) listener()
   }
 
   #problem(error: Error): void {
+    if (this.#away !== undefined && isLoginRefused(error)) this.#away = { ...this.#away, isRefused: true }
     const { operation, subject } = error as { operation?: unknown; subject?: unknown }
     const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
     if (onRefused !== undefined) return onRefused()
@@ -253,6 +283,17 @@ export class Connection {
     }
   }
 }
+
+/** The library has no way to it that is public. Without it a silent line ends when TCP gives up. */
+function socketOf(nc: NatsConnection): { destroy(): void } | undefined {
+  return (nc as unknown as Inner).protocol?.transport?.socket
+}
+
+interface Inner {
+  readonly protocol?: { readonly transport?: { readonly socket?: { destroy(): void } } }
+}
+
+const HANG_UP_MS = 500
 
 function listen<L>(listeners: Set<L>, listener: L): () => void {
   listeners.add(listener)
@@ -334,7 +375,7 @@ async function keyFile(path: string, key: string): Promise<Uint8Array> {
 function dialError(cause: Error, settings: NatsSettings): Error {
   if (cause instanceof ConfigError) return cause
   const where = settings.servers.map(withoutCredentials).join(', ')
-  if (/authori[sz]ation|authentication|credentials/i.test(`${cause.name} ${cause.message}`)) {
+  if (isLoginRefused(cause)) {
     const text = `expected NATS at ${where} to accept our credentials, but it refused them (${cause.message}). Check nats.credentials, nkey, jwt, user, password or token.`
     return new BrokerError('FORBIDDEN', text, { cause })
   }
@@ -343,6 +384,10 @@ function dialError(cause: Error, settings: NatsSettings): Error {
     cause,
     data: { servers: settings.servers.map(withoutCredentials) },
   })
+}
+
+function isLoginRefused({ name, message }: Error): boolean {
+  return /authori[sz]ation|authentication|credentials/i.test(`${name} ${message}`)
 }
 
 function withoutCredentials(server: string): string {

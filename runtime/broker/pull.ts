@@ -13,7 +13,9 @@
  *    start over, and say so.
  * 3. A consumer that is gone (deleted, stream deleted) is reported, so that its owner creates it again; meanwhile it asks
  *    once a second.
- * 4. `recall` takes standing pulls back: the subscription is drained, so what was on its way still arrives.
+ * 4. A standing pull is short, and renewed: the server goes on filling the pulls of a connection that is up but silent
+ *    (silence.ts), and what it puts there is away for a lease. When such a connection is dialled anew, its pulls are over.
+ * 5. `recall` takes standing pulls back: the subscription is drained, so what was on its way still arrives.
  */
 import type { Msg, Subscription } from '@nats-io/transport-node'
 
@@ -37,8 +39,10 @@ export type Trouble =
   | { readonly kind: 'silent'; readonly forMs: number }
   | { readonly kind: 'refused'; readonly reason: string }
 
-const HEARTBEAT_MS = 5_000
-const STANDING_MS = 30_000
+/** Heartbeats in the time that a standing pull stands; the server takes at most one in half of it. */
+const HEARTBEATS = 2.5
+/** A standing pull stands for as long as a silent connection is waited for, within these. */
+const STANDING_MS = [1_000, 30_000] as const
 /** After trouble: before asking again. */
 const PAUSE_MS = 1_000
 /** A sweep is answered at once; without an answer for so long it was lost. */
@@ -49,6 +53,7 @@ export class Pull {
   readonly #subject: string
   readonly #hooks: PullHooks
   readonly #leasedSince: () => number
+  readonly #heartbeatMs: number
   #subscription: Subscription | undefined
   #inbox = ''
   #asked = 0
@@ -71,6 +76,8 @@ export class Pull {
     this.#unlisten = connection.onConnected(() => this.#startOver())
     this.#watch = setInterval(() => this.#lookAlive(), 1_000)
     this.#watch.unref()
+    const [least, most] = STANDING_MS
+    this.#heartbeatMs = Math.min(most, Math.max(least, connection.settings.silentAfterMs)) / HEARTBEATS
   }
 
   /** Messages that were asked for and may still come. */
@@ -94,7 +101,8 @@ export class Pull {
 
   /** Waits for `batch` more messages. */
   stand(batch: number): void {
-    this.#send(batch, { batch, expires: STANDING_MS * 1e6, idle_heartbeat: HEARTBEAT_MS * 1e6 })
+    const heartbeatMs = this.#heartbeatMs
+    this.#send(batch, { batch, expires: heartbeatMs * HEARTBEATS * 1e6, idle_heartbeat: heartbeatMs * 1e6 })
   }
 
   /** Takes back what was asked for; what is on its way still arrives. */
@@ -154,10 +162,19 @@ export class Pull {
     const reason = headers?.description ?? ''
     if (code === 100) return
     if (this.#sweeping) return code === 404 || code === 408 ? this.#endSweep() : this.#trouble(code, reason)
-    if (code === 404 || code === 408) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
+    if (code === 408) return this.#renew(headers?.get('Nats-Pending-Messages'))
+    if (code === 404) return this.#leftOver(headers?.get('Nats-Pending-Messages'))
     if (code === 409 && /exceeded|max ?waiting|batch completed/i.test(reason))
       return this.#leftOver(headers?.get('Nats-Pending-Messages'))
     this.#trouble(code, reason)
+  }
+
+  /** What a standing pull was still waiting for when its time was over is waited for on. */
+  #renew(pending: string | undefined): void {
+    const left = Math.min(this.#asked, Number(pending ?? 0))
+    if (!(left > 0) || !this.ready) return this.#leftOver(pending)
+    this.#asked -= left
+    this.stand(left)
   }
 
   #leftOver(pending: string | undefined): void {
@@ -173,18 +190,25 @@ export class Pull {
 
   #trouble(code: number, reason: string): void {
     this.recall()
-    this.#pausedUntil = systemClock.monotonic() + PAUSE_MS
+    const pausedUntil = systemClock.monotonic() + PAUSE_MS
+    this.#pausedUntil = pausedUntil
     const isGone = code === 503 || /deleted|not found/i.test(reason)
     // A leader that changes or a server that stops is everyday life: asking again is all there is to do.
     const isPassing = /leadership change|server shutdown/i.test(reason)
     if (!isPassing) this.#hooks.onTrouble({ kind: isGone ? 'gone' : 'refused', reason: `${code} ${reason}` })
-    setTimeout(() => this.#stopped || this.#hooks.onRoom(), PAUSE_MS)
+    setTimeout(() => this.#goOn(pausedUntil), PAUSE_MS)
+  }
+
+  /** Node fires a timer up to a millisecond early: a pull that is not ready then would never be asked for again. */
+  #goOn(pausedUntil: number): void {
+    if (this.#pausedUntil === pausedUntil) this.#pausedUntil = 0
+    if (!this.#stopped) this.#hooks.onRoom()
   }
 
   #lookAlive(): void {
     if (this.#asked === 0 || !this.#connection.connected) return
     const forMs = systemClock.monotonic() - this.#heardAt
-    if (forMs < (this.#sweeping ? SWEEP_TIMEOUT_MS : 3 * HEARTBEAT_MS)) return
+    if (forMs < (this.#sweeping ? SWEEP_TIMEOUT_MS : 3 * this.#heartbeatMs)) return
     this.#hooks.onTrouble({ kind: 'silent', forMs })
     this.#startOver()
   }

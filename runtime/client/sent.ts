@@ -1,7 +1,6 @@
 /** What a sender holds of a message that it sent: its id, its result, its cancel. */
 import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
-import type { Published } from '../broker/publisher.ts'
 import { ConfigError } from '../errors.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { waitForKept } from './results.ts'
@@ -19,6 +18,17 @@ export interface Sent<Result = unknown> {
   cancel(options?: { reason?: string; timeout?: Duration }): Promise<{ was: CancelAnswer['was'] | 'unknown' }>
 }
 
+/** What a sent message is made from: plain data. */
+export interface SentPlace {
+  readonly actor: string
+  readonly message: string
+  readonly id: string
+  readonly duplicate: boolean
+  /** Its place in its mailbox, or that of the message whose duplicate it is. */
+  readonly sequence: number
+  readonly isKept: boolean
+}
+
 /** What a sent message needs of its sender. */
 interface SentHost {
   readonly broker: Broker
@@ -30,41 +40,35 @@ interface SentHost {
 export const ASK_TIMEOUT_MS = 30_000
 
 export class SentMessage implements Sent {
-  readonly id: string
-  readonly duplicate: boolean
+  readonly place: SentPlace
   readonly #host: SentHost
-  readonly #ref: { actor: string; message: string }
-  readonly #isKept: boolean
-  /** Its place in its mailbox, or that of the message whose duplicate it is. */
-  readonly #sequence: number
 
-  constructor(host: SentHost, ref: { actor: string; message: string }, id: string, stored: Published, isKept: boolean) {
+  constructor(host: SentHost, place: SentPlace) {
     this.#host = host
-    this.#ref = ref
-    this.id = id
-    this.duplicate = stored.duplicate
-    this.#sequence = stored.sequence
-    this.#isKept = isKept
+    this.place = place
   }
 
+  get id(): string {
+    return this.place.id
+  }
+  get duplicate(): boolean {
+    return this.place.duplicate
+  }
   get actor(): string {
-    return this.#ref.actor
+    return this.place.actor
   }
   get message(): string {
-    return this.#ref.message
+    return this.place.message
   }
 
   async result(options: { timeout?: Duration } = {}): Promise<unknown> {
-    if (!this.#isKept) {
-      const text = `expected ${this.actor}.${this.message} to be sent with "keep", so that its result can be read. Send it with { keep: '1h' }, or use ask().`
+    const { actor, message, id, sequence, isKept } = this.place
+    if (!isKept) {
+      const text = `expected ${actor}.${message} to be sent with "keep", so that its result can be read. Send it with { keep: '1h' }, or use ask().`
       throw new ConfigError('NOT_KEPT', text)
     }
     const timeoutMs = options.timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    return waitForKept(
-      this.#host.broker,
-      { ...this.#ref, id: this.id, sender: this.#host.name, sequence: this.#sequence },
-      timeoutMs,
-    )
+    return waitForKept(this.#host.broker, { actor, message, id, sender: this.#host.name, sequence }, timeoutMs)
   }
 
   cancel(options: { reason?: string; timeout?: Duration } = {}): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {

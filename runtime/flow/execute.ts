@@ -23,7 +23,7 @@ import {
 import { lostOutcome } from '../isolation/crash.ts'
 import { ruleFor, type Message } from '../message.ts'
 import { isVerdict, type DeadReason, type Outcome, type Verdict } from '../outcome.ts'
-import { isRetried, retryDelay, type RetryRule } from '../retryRule.ts'
+import { isRetriedSafely, retryDelay, type RetryRule } from '../retryRule.ts'
 import { payloadError, validate } from '../schema.ts'
 import type { Secrets } from '../secrets.ts'
 import { random } from '../time/chance.ts'
@@ -181,15 +181,6 @@ function byRule(message: Message, ownRule: RetryRule, error: Error): Outcome {
   const delay = isRetriedSafely(rule, error) ? retryDelay(rule, message.attempt, random()) : undefined
   if (delay === undefined) return { kind: 'dead', reason: 'failed', failure, stack: error.stack }
   return { kind: 'retry', afterMs: delay, failure, stack: error.stack }
-}
-
-/** A predicate of the user's that throws must not cost the message: then the error counts as one to retry. */
-function isRetriedSafely(rule: RetryRule, error: Error): boolean {
-  try {
-    return isRetried(rule, error)
-  } catch {
-    return true
-  }
 }
 
 function pastDeadline(message: Message): Outcome {

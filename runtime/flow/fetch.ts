@@ -131,6 +131,12 @@ export class Fetch {
     if (--this.#untilRefill <= 0) this.refill()
   }
 
+  /** There are more or fewer slots than before. */
+  slotsChanged(): void {
+    this.#drainBuffer()
+    this.refill()
+  }
+
   /** Asks for what there is room for. */
   refill(): void {
     if (this.#stopped) return

@@ -67,15 +67,16 @@ export async function lookUp(host: LookUpHost, run: Run): Promise<Outcome | unde
   if (retry) return { kind: 'settled', by: 'retry' }
   if (kept) return { kind: 'settled', by: 'result' }
   run.crashes = crashes
+  run.ctx.isSuspect = crashes.count === host.spec.crashes - 1
   if (crashes.count >= host.spec.crashes) return poison(crashes)
-  if (takesTurns(host.spec, crashes)) await host.suspects.turn(run)
+  if (run.ctx.isSuspect && takesTurns(host.spec, crashes)) await host.suspects.turn(run)
   await writeCrashes(host, run, { ...crashes, count: crashes.count + 1 }, 'begun')
   run.marked = true
   return undefined
 }
 
-function takesTurns({ crashes: most, isolation }: ActorSpec, { count, seen }: Crashes): boolean {
-  return count === most - 1 && (isolation?.kind !== 'process' || seen < count)
+function takesTurns({ isolation }: ActorSpec, { count, seen }: Crashes): boolean {
+  return isolation?.kind !== 'process' || seen < count
 }
 
 async function hasRetry({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<boolean> {

@@ -48,6 +48,16 @@ export interface WorkerSettings {
   readonly graceMs: number
 }
 
+/** What a worker needs of the pool that its handlers run in. */
+export interface WorkerPool {
+  /** Messages that it can run at once, now. */
+  readonly capacity: number
+  /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
+  readonly patienceMs: number
+  /** Ends what still runs, and resolves when that is told. */
+  killRunning(): Promise<void>
+}
+
 /** What a worker is given by its system. */
 export interface WorkerHost {
   readonly broker: Broker
@@ -74,6 +84,8 @@ export interface WorkerHost {
   readonly tally: ActorTally
   /** Messages that may still be begun, all workers together. */
   readonly budget: { left: number }
+  /** Of an isolated actor: the threads or processes that its handlers run in. */
+  readonly pool: WorkerPool | undefined
   /** Told of every event of a message, whatever is published. */
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   onTrouble(actor: string, trouble: Trouble): void
@@ -119,7 +131,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#fetch = new Fetch({
       concurrency: settings.concurrency,
       mayBuffer: spec.limit === undefined,
-      free: () => Math.min(settings.concurrency - this.#running.size, host.budget.left),
+      free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
       giveBack: (delivery) => this.#giveBack(delivery),
       now: () => systemClock.monotonic(),
@@ -163,8 +175,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   get secrets(): Secrets {
     return this.#host.secrets
   }
+  /** Of an isolated run the pool sees the end, and tells it. */
   get graceMs(): number {
-    return this.settings.graceMs
+    return this.settings.graceMs + (this.#host.pool?.patienceMs ?? 0)
   }
   serverNow(): number {
     return this.#host.serverNow()
@@ -254,6 +267,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
     for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
     await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
+    await this.#host.pool?.killRunning()
     for (const run of this.#running.all()) abandonRun(this, run)
     await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
     clearInterval(this.#ticker)
@@ -264,6 +278,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     // Kept: it may come before stop() has got as far as waiting.
     this.#isHurried = true
     this.#whenIdle?.()
+  }
+
+  /** There are more or fewer places for messages than before. */
+  capacityChanged(): void {
+    this.#fetch.slotsChanged()
   }
 
   /** A lane's pause ended. */
@@ -320,6 +339,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.telling.tell('dead', message, { reason, failure })
   }
 
+  /** It was cancelled while a timer had it. */
+  tellDropped(message: Message, reason: string): void {
+    this.tally.of(message.name).outcomes.cancelled++
+    this.telling.tell('cancelled', message, { reason })
+  }
+
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true
@@ -374,7 +399,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
       Math.max(startedAt, latestAt),
     )
-    const row = this.leases.enter(delivery, limitAt + this.settings.graceMs + SETTLE_MS)
+    const row = this.leases.enter(delivery, limitAt + this.graceMs + SETTLE_MS)
     const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
       delivery,
@@ -394,6 +419,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
+  }
+
+  #free(): number {
+    const { pool, budget } = this.#host
+    const slots = Math.min(this.settings.concurrency, pool?.capacity ?? Infinity)
+    return Math.min(slots - this.#running.size, budget.left)
   }
 
   #giveBack(delivery: Delivery): void {

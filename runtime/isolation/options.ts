@@ -16,8 +16,6 @@ export interface IsolateOptions {
   workers?: number
   /** More of them that are ready for when one dies. Default: 1 where starting one took over 300 ms, else 0. */
   spares?: number
-  /** Longest time until one is ready. Default 30 s. */
-  startWithin?: Duration
   /** Node's own flags for them. Default: those of this process that say how modules are loaded (`--import`, `--conditions`, …). */
   execArgv?: readonly string[]
   /** Give each a NATS connection of its own, for `ctx.connection`. Default false: sending needs none. */
@@ -62,7 +60,6 @@ export interface Isolation {
   readonly module: string
   readonly workers: number | undefined
   readonly spares: number | undefined
-  readonly startWithinMs: number
   readonly execArgv: readonly string[] | undefined
   readonly connection: boolean
   readonly memoryLimitBytes: number | undefined
@@ -71,9 +68,8 @@ export interface Isolation {
 
 export const ISOLATION_KEYS = ['isolate', 'memoryLimit', 'recycle', 'module'] as const
 const KINDS: readonly unknown[] = ['inline', 'thread', 'process']
-const ISOLATE_KEYS = ['kind', 'workers', 'spares', 'startWithin', 'execArgv', 'connection']
+const ISOLATE_KEYS = ['kind', 'workers', 'spares', 'execArgv', 'connection']
 const RECYCLE_KEYS = ['afterMessages', 'aboveMemory', 'atAge', 'jitter']
-const START_WITHIN_MS = 30_000
 
 /**
  * Reads the options of actor `name`; undefined for `inline`. `caller` finds the module where none is named.
@@ -86,7 +82,7 @@ export function resolveIsolation(
   caller: () => string | undefined,
 ): Isolation | undefined {
   const given = typeof isolate === 'string' ? { kind: isolate } : record(isolate, `${name}.isolate`, ISOLATE_KEYS)
-  const { kind, workers, spares, startWithin, execArgv, connection = false } = given as IsolateOptions
+  const { kind, workers, spares, execArgv, connection = false } = given as IsolateOptions
   if (!KINDS.includes(kind)) throw invalid(`${name}.isolate`, 'inline, thread or process', kind)
   if (kind === 'inline') return inline(name, { memoryLimit, recycle })
   if (typeof connection !== 'boolean') throw invalid(`${name}.isolate.connection`, 'true or false', connection)
@@ -95,8 +91,6 @@ export function resolveIsolation(
     module: moduleUrl(name, module, caller),
     workers: count(workers, `${name}.isolate.workers`, 1),
     spares: count(spares, `${name}.isolate.spares`, 0),
-    startWithinMs:
-      startWithin === undefined ? START_WITHIN_MS : parseDuration(startWithin, `${name}.isolate.startWithin`),
     execArgv: flags(execArgv, `${name}.isolate.execArgv`),
     connection,
     memoryLimitBytes: memoryLimit === undefined ? undefined : parseSize(memoryLimit, `${name}.memoryLimit`),

@@ -18,18 +18,28 @@ export interface ScheduleContext {
   previous(): Promise<ScheduledRun | undefined>
 }
 
-export function scheduleContext(broker: Broker, actor: string, { claim, account }: RunOccurrence): ScheduleContext {
+export function scheduleContext(broker: Broker, actor: string, occurrence: RunOccurrence): ScheduleContext {
+  return scheduleView(occurrence, () => runBefore(broker, actor, occurrence))
+}
+
+/** The same, where something else reads the ledger. */
+export function scheduleView(
+  { claim, account }: RunOccurrence,
+  previous: ScheduleContext['previous'],
+): ScheduleContext {
   const { schedule, planned } = claim
-  return {
-    id: schedule,
-    planned: new Date(planned),
-    by: account?.entry.by ?? 'rule',
-    cause: account?.entry.cause,
-    previous: async () => {
-      const before = account?.entry.previous === undefined ? undefined : Date.parse(account.entry.previous)
-      if (before === undefined) return undefined
-      const found = await readAccount(broker, { actor, schedule, planned: before })
-      return found && runOf(before, found)
-    },
-  }
+  const { by = 'rule', cause } = account?.entry ?? {}
+  return { id: schedule, planned: new Date(planned), by, cause, previous }
+}
+
+/** The run before this one, read from the ledger; undefined for the first. */
+export async function runBefore(
+  broker: Broker,
+  actor: string,
+  { claim, account }: RunOccurrence,
+): Promise<ScheduledRun | undefined> {
+  const before = account?.entry.previous === undefined ? undefined : Date.parse(account.entry.previous)
+  if (before === undefined) return undefined
+  const found = await readAccount(broker, { actor, schedule: claim.schedule, planned: before })
+  return found && runOf(before, found)
 }

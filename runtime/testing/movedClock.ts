@@ -114,7 +114,7 @@ export class MovedClock implements TestClock {
 
   #moveTo(at: number): void {
     this.#clock.skewMs += Math.max(0, at - this.#clock.now())
-    for (const timer of this.#watched.system.timers.values()) timer.clockMoved()
+    for (const hosted of this.#watched.system.hosted.values()) hosted.clockMoved()
   }
 
   #nextHeld(): number {
