@@ -131,6 +131,10 @@ export class Subjects {
   event(actor: string, message: string, event: string): string {
     return `${this.namespace}.event.${actor}.${encodeToken(message)}.${event}`
   }
+  /** Where all events of an actor begin; with '' those of all actors. */
+  eventsOf(actor: string): string {
+    return actor === '' ? `${this.namespace}.event.` : `${this.namespace}.event.${actor}.`
+  }
   systemEvent(system: string, event: string): string {
     return `${this.namespace}.event.system.${encodeToken(system)}.${event}`
   }
