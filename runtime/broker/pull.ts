@@ -217,8 +217,15 @@ export class Pull {
 
   #pause(pauseMs: number): void {
     this.recall()
-    this.#pausedUntil = systemClock.monotonic() + pauseMs
-    setTimeout(() => this.#stopped || this.#hooks.onRoom(), pauseMs)
+    const pausedUntil = systemClock.monotonic() + pauseMs
+    this.#pausedUntil = pausedUntil
+    setTimeout(() => this.#goOn(pausedUntil), pauseMs)
+  }
+
+  /** Node fires a timer up to a millisecond early: a pull that is not ready then would never be asked for again. */
+  #goOn(pausedUntil: number): void {
+    if (this.#pausedUntil === pausedUntil) this.#pausedUntil = 0
+    if (!this.#stopped) this.#hooks.onRoom()
   }
 
   #lookAlive(): void {
