@@ -181,6 +181,14 @@ export const schema = {
     results: setting(duration('1s'), {
       meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked',
     }),
+    events: setting(duration('1s'), {
+      meaning: 'how long events are kept for history, in the stream `<namespace>-events`; unset: they are not kept',
+    }),
+    eventBytes: setting(wholeNumber(1_048_576), {
+      meaning: 'largest size of that stream: the oldest events go first',
+      unit: 'bytes',
+      default: 1_073_741_824,
+    }),
     cancels: setting(duration('1s'), { meaning: 'how long a cancel waits for its message', default: '7d' }),
     ledger: setting(duration('1m'), {
       meaning: 'how long the account of an occurrence of a schedule is kept',

@@ -134,7 +134,9 @@ export class HostedActor implements Child {
       await place.open(signal)
       await broker.connection.whenConnected(signal)
       await this.#parts.accounts.start()
-      await Promise.all([this.worker.start(), this.timer.start()])
+      // Of an actor that is declared here and runs elsewhere, the timer is all that there is to run.
+      await Promise.all([this.spec.isElsewhere ? undefined : this.worker.start(), this.timer.start()])
+      if (this.spec.isElsewhere) return
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
       this.#watchProgress()
     } catch (error) {

@@ -155,7 +155,7 @@ export class Hosting {
       broker,
       clock: parts.clock,
       log,
-      events: config.events,
+      events: parts.link.levels.of(spec.name, spec),
       secrets: parts.link.secrets,
       listens,
       serverNow: () => clock.now(),
@@ -184,6 +184,7 @@ export class Hosting {
       bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
       dropped: async (message, place, origin, reason) => {
         tellDropped(broker, message, origin, reason)
+        this.#parts.roster.of(message.actor)?.worker.tellDropped(message, reason)
         await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
       },
       schedules: {

@@ -1,5 +1,7 @@
 /** The public surface of Troupe. */
 export { actorRef, defineActor, isActor } from './actor.ts'
+export { declareActor } from './declared.ts'
+export type { DeclaredMessage, DeclaredOptions } from './declared.ts'
 export type { Actor, ActorOptions, AnyActor, BoundMessage, MessageOptions, MessageRef } from './actor.ts'
 export type { Context } from './context.ts'
 export { resource } from './resources.ts'

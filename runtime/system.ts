@@ -134,7 +134,14 @@ export class System {
     this.#end = endRule(options.until ?? {})
     this.#budget = new Budget(this.#end.messages)
     const host = { log: this.log, roster: this.#roster, tell: this.tell.bind(this), stopping: () => this.stopping }
-    this.observing = new Observing({ ...host, link, system: this.name, application, specs: this.#specs })
+    this.observing = new Observing({
+      ...host,
+      link,
+      control: this.control,
+      system: this.name,
+      application,
+      specs: this.#specs,
+    })
     this.#answers = new StatusAnswers({
       system: this.name,
       application,
@@ -145,6 +152,7 @@ export class System {
     })
     this.#mishaps = new Mishaps({ ...host, connection: broker.connection })
     this.#supervisor = new SupervisorActor(host)
+    if (options.onEvent !== undefined) link.senderHost.sentEvents.listener = (event) => options.onEvent?.('sent', event)
     this.#root = buildSupervisor(tree, {
       clock: systemClock,
       report: (report) => this.#supervisor.report(report),
@@ -239,7 +247,7 @@ export class System {
     if (this.#link.config.events === 'off') return
     const { publisher, subjects } = this.#link.broker
     const body = { system: this.name, at: new Date(systemClock.now()).toISOString(), ...data }
-    publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(JSON.stringify(body)))
+    publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(this.#link.secrets.toJson(body) ?? ''))
   }
 
   async #stop(withinMs: number): Promise<void> {

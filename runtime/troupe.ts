@@ -9,6 +9,8 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { SentEvents } from './client/sentEvents.ts'
+import { EventLevels } from './observe/levels.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -27,6 +29,8 @@ export interface Link {
   readonly broker: Broker
   readonly clock: ServerClock
   readonly senderHost: SenderHost
+  /** Which events of each actor are published, changed live by operators. */
+  readonly levels: EventLevels
   /** What is hidden wherever something is shown. */
   readonly secrets: Secrets
   readonly embedded: EmbeddedServer | undefined
@@ -58,6 +62,8 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       await embedded?.release()
     }
     const secrets = new Secrets(config.secrets)
+    const levels = new EventLevels(config.events)
+    const sentEvents = new SentEvents(broker, levels, config.sender)
     return {
       config,
       root,
@@ -65,7 +71,8 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       clock,
       embedded,
       secrets,
-      senderHost: { broker, clock, waiters, name: config.sender },
+      levels,
+      senderHost: { broker, clock, waiters, sentEvents, name: config.sender },
       close,
     }
   } catch (error) {
@@ -169,6 +176,8 @@ function brokerSettings(config: Config, servers: readonly string[]): BrokerSetti
     maxBytes: mailbox.maxBytes,
     keepDeadMs: retention.deadMs,
     keepCancelsMs: retention.cancelsMs,
+    keepEventsMs: retention.eventsMs,
+    eventBytes: retention.eventBytes,
     keepLedgerMs: retention.ledgerMs,
   }
 }

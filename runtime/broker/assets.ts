@@ -26,6 +26,9 @@ export interface AssetSettings {
   readonly maxBytes?: number | undefined
   readonly keepDeadMs: number
   readonly keepCancelsMs: number
+  /** Events are captured for so long; undefined: not at all. */
+  readonly keepEventsMs?: number | undefined
+  readonly eventBytes: number
   readonly keepLedgerMs: number
 }
 
@@ -279,6 +282,24 @@ export class Assets {
         max_age: nanos(MARKS_AGE_MS),
       },
       { ...limits(ledgerStream, 'ledger', 'the accounts of schedules'), max_age: nanos(this.settings.keepLedgerMs) },
+      ...this.#eventStreams(),
+    ]
+  }
+
+  /** Events are published without an ack, so what is captured is what the server took. */
+  #eventStreams(): Stream[] {
+    const { keepEventsMs, eventBytes } = this.settings
+    if (keepEventsMs === undefined) return []
+    return [
+      {
+        ...this.#stream(this.#subjects.eventStream, [this.#subjects.wildcard('event')]),
+        ...about('event', undefined, 'events, for history'),
+        retention: 'limits',
+        discard: 'old',
+        allow_direct: true,
+        max_age: nanos(keepEventsMs),
+        max_bytes: eventBytes,
+      },
     ]
   }
 

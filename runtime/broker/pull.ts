@@ -196,12 +196,19 @@ export class Pull {
 
   #trouble(code: number, reason: string): void {
     this.recall()
-    this.#pausedUntil = systemClock.monotonic() + PAUSE_MS
+    const pausedUntil = systemClock.monotonic() + PAUSE_MS
+    this.#pausedUntil = pausedUntil
     const isGone = code === 503 || /deleted|not found/i.test(reason)
     // A leader that changes or a server that stops is everyday life: asking again is all there is to do.
     const isPassing = /leadership change|server shutdown/i.test(reason)
     if (!isPassing) this.#hooks.onTrouble({ kind: isGone ? 'gone' : 'refused', reason: `${code} ${reason}` })
-    setTimeout(() => this.#stopped || this.#hooks.onRoom(), PAUSE_MS)
+    setTimeout(() => this.#goOn(pausedUntil), PAUSE_MS)
+  }
+
+  /** Node fires a timer up to a millisecond early: a pull that is not ready then would never be asked for again. */
+  #goOn(pausedUntil: number): void {
+    if (this.#pausedUntil === pausedUntil) this.#pausedUntil = 0
+    if (!this.#stopped) this.#hooks.onRoom()
   }
 
   #lookAlive(): void {

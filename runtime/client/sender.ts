@@ -21,6 +21,7 @@ import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
 import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
+import type { SentEvents } from './sentEvents.ts'
 import { AWAY_MS, storeMessage, type Target } from './store.ts'
 
 /** Fate of one message of `sendMany`. */
@@ -32,6 +33,7 @@ export interface SenderHost {
   readonly broker: Broker
   readonly clock: ServerClock
   readonly waiters: Waiters
+  readonly sentEvents: SentEvents
   /** The sender's name: outcomes go to `…reply.<name>.…`, kept results under it. */
   readonly name: string
 }
@@ -253,8 +255,15 @@ export class Sender {
     const stored = await storeMessage(this.#host.broker, ref, { subject, payload: body, headers })
     const { actor, message } = ref
     const { duplicate, sequence } = stored
+    if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
     const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
+  }
+
+  #tellSent({ actor, message, spec }: Target, id: string, { lane = 'normal' }: SendOptions, due?: number): void {
+    const lineage = this.#lineage === undefined ? {} : { parent: this.#lineage.parent, root: this.#lineage.root }
+    const planned = due === undefined ? {} : { due: new Date(due).toISOString() }
+    this.#host.sentEvents.tell({ id, actor, message, lane, ...planned, ...lineage }, spec)
   }
 
   /** By the server's clock, which is asked when the first delayed message is sent. */

@@ -347,6 +347,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.telling.tell('dead', message, { reason, failure })
   }
 
+  /** It was cancelled while a timer had it. */
+  tellDropped(message: Message, reason: string): void {
+    this.tally.of(message.name).outcomes.cancelled++
+    this.telling.tell('cancelled', message, { reason })
+  }
+
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true

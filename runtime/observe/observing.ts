@@ -7,6 +7,7 @@
 import type { ActorSpec } from '../actor.ts'
 import type { Application } from '../application.ts'
 import { followAdvisories, type Advisory } from '../broker/advisories.ts'
+import type { Control } from '../broker/control.ts'
 import { readLanes } from '../broker/depth.ts'
 import type { ServiceCard } from '../broker/service.ts'
 import type { SystemEvent, SystemEvents } from '../events.ts'
@@ -15,11 +16,13 @@ import type { Roster } from '../roster.ts'
 import type { Link } from '../troupe.ts'
 import { serviceCard } from './card.ts'
 import { Depths } from './depths.ts'
+import { readLevelRequest, type LevelAnswer } from './levels.ts'
 import { Pauses } from './pauses.ts'
 import { ActorTally } from './tally.ts'
 
 export interface ObservingParts {
   readonly link: Link
+  readonly control: Control
   readonly system: string
   readonly application: Application
   readonly specs: readonly ActorSpec[]
@@ -41,6 +44,7 @@ export class Observing {
     this.#parts = parts
     this.tallies = new Map(parts.specs.map((spec) => [spec.name, new ActorTally(spec.name, spec.messages.keys())]))
     this.depths = new Depths(parts.link.broker)
+    parts.control.on('events', (body) => this.#events(body))
     this.pauses = new Pauses({
       paused: (actor, lane, until) => {
         parts.log.warn('paused: nothing is taken from this lane', { actor, lane, until: until?.toISOString() })
@@ -52,6 +56,17 @@ export class Observing {
         parts.tell('resumed', { actor, lane })
       },
     })
+  }
+
+  /** The verb `events`: which events of an actor are published from now on here, and whether it runs here. */
+  #events(body: unknown): LevelAnswer {
+    const { actor, level } = readLevelRequest(body)
+    const { link, specs, roster } = this.#parts
+    if (level !== undefined) link.levels.set(actor, level === 'default' ? undefined : level)
+    const spec = specs.find(({ name }) => name === actor)
+    const holds = link.levels.of(actor, spec)
+    for (const { worker } of roster.living(actor)) worker.telling.level = holds
+    return { runs: spec !== undefined, level: holds }
   }
 
   /** The actors run, so their assets exist. What was paused before is told now. */

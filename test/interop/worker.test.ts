@@ -2,8 +2,19 @@
  * A worker in another language: one that is written from PROTOCOL.md on a bare socket (clients/worker), with Troupe's own senders, workers and
  * commands on the other side of the wire.
  */
-import { actorRef, connect, defineActor, run, type DeadLetter, type MessageRef, type System, type Troupe } from 'troupe'
+import {
+  actorRef,
+  connect,
+  declareActor,
+  defineActor,
+  run,
+  type DeadLetter,
+  type MessageRef,
+  type System,
+  type Troupe,
+} from 'troupe'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 
 import { startServer, type TestServer } from '../kit/server.ts'
 import { eventually, gate, rejection } from '../kit/system.ts'
@@ -84,8 +95,11 @@ function handlers(by: string, wire: SocketWire): Handlers {
   return Object.fromEntries(Object.entries(all).map(([message, handle]) => [message, noting(message, handle)]))
 }
 
-async function startWorker(by: string, options: Partial<WorkerOptions> & { wire?: SocketWire } = {}): Promise<Foreign> {
-  const { wire = await openSocket(server.url), ...own } = options
+async function startWorker(
+  by: string,
+  options: Partial<WorkerOptions> & { wire?: SocketWire; hasTimer?: boolean } = {},
+): Promise<Foreign> {
+  const { wire = await openSocket(server.url), hasTimer = true, ...own } = options
   const place = { namespace, actor: 'foreign', leaseMs: own.leaseMs ?? 1_000 }
   const timer = new Timer(wire, place)
   const names = Object.keys(handlers(by, wire))
@@ -99,7 +113,7 @@ async function startWorker(by: string, options: Partial<WorkerOptions> & { wire?
     ...own,
   })
   await worker.start()
-  await timer.start()
+  if (hasTimer) await timer.start()
   ending.push(async () => wire.kill())
   return { worker, wire }
 }
@@ -334,6 +348,67 @@ describe('a worker on a bare socket keeps the promises', () => {
     open.open()
     expect(await asked).toBe('waited')
     expect(attempts('handed over')).toEqual([1, 1])
+  })
+})
+
+/** The actor as services in TypeScript know it that have none of its code. */
+const declared = declareActor('foreign', {
+  lease: '1s',
+  description: 'Written in another language',
+  messages: {
+    echo: { payload: z.object({ n: z.number() }), description: 'Answers what it is asked' },
+    flaky: {},
+    wait: {},
+  },
+})
+
+describe('an actor that is declared here and runs elsewhere', () => {
+  async function hostTimer(): Promise<void> {
+    const system = await run({ actors: [declared], servers: server.url, namespace, signals: false, logLevel: 'silent' })
+    ending.push(() => system.stop({ within: 0 }))
+  }
+
+  it('is sent to with types and its schema, and Troupe runs its timer', async () => {
+    await hostTimer()
+    await startWorker('bare', { hasTimer: false })
+    const due = Date.now() + 800
+    expect(await troupe.ask(declared.echo, { n: 1 }, { at: due })).toEqual({ n: 1 })
+    expect(Date.now()).toBeGreaterThanOrEqual(due)
+    expect(await troupe.ask(declared.flaky, 'x', { id: 'again' })).toEqual({ attempt: 2, payload: 'x' })
+    // @ts-expect-error the schema says that n is a number
+    expect(await rejection(troupe.send(declared.echo, { n: 'one' }))).toMatchObject({ code: 'INVALID_PAYLOAD' })
+    // @ts-expect-error there is no such message
+    expect(declared.nothing).toBeUndefined()
+
+    await eventually('nothing is parked', async () => (await stored('timer-foreign')) === 0)
+    const parked = rejection(troupe.ask(declared.wait, {}, { id: 'parked', delay: '1m' }))
+    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
+    expect(await parked).toMatchObject({ code: 'CANCELLED' })
+  })
+
+  it('is not run here, nor answered for', async () => {
+    await hostTimer()
+    await troupe.send(declared.echo, { n: 1 }, { id: 'waits' })
+    expect(await rejection(troupe.call(declared.echo, { n: 1 }))).toMatchObject({ code: 'NO_LIVE_WORKER' })
+    expect(await stored('mailbox-foreign')).toBe(1)
+    await startWorker('bare', { hasTimer: false })
+    await eventually('it has run', async () => (await stored('mailbox-foreign')) === 0)
+    expect(attempts('waits')).toEqual([1])
+  })
+
+  it('has schedules, whose accounts its worker keeps', async () => {
+    await hostTimer()
+    await startWorker('bare', { hasTimer: false })
+    await troupe.schedules.put('each-second', { every: '1s', send: declared.echo.with({ n: 7 }), overlap: 'skip' })
+    const ended = async (): Promise<unknown[]> =>
+      (await troupe.schedules.history('each-second')).filter(({ state }) => state === 'ended')
+    await eventually('three have ended', async () => (await ended()).length >= 3)
+    expect((await ended()).slice(0, 3)).toMatchObject(
+      Array.from({ length: 3 }, () => ({ outcome: { status: 'done', attempts: 1, result: { n: 7 } } })),
+    )
+    const runs = ran.filter(({ id }) => id.startsWith('each-second@')).map(({ id }) => id)
+    expect(new Set(runs).size).toBe(runs.length)
   })
 })
 
