@@ -61,6 +61,7 @@ export class Pull {
   readonly #heartbeatMs: number
   #subscription: Subscription | undefined
   #inbox = ''
+  #arrived = 0
   #asked = 0
   #sweeping = false
   #heardAt = 0
@@ -87,6 +88,10 @@ export class Pull {
     this.#heartbeatMs = Math.min(most, Math.max(least, connection.settings.silentAfterMs)) / HEARTBEATS
   }
 
+  /** Deliveries that ever came. */
+  get arrived(): number {
+    return this.#arrived
+  }
   /** Messages that were asked for and may still come. */
   get asked(): number {
     return this.#asked
@@ -154,6 +159,7 @@ export class Pull {
     const isCurrent = inbox === this.#inbox && this.#subscription !== undefined
     if (isCurrent) this.#heardAt = systemClock.monotonic()
     if (msg.reply !== '' && msg.reply !== undefined && !msg.subject.startsWith(inbox)) {
+      this.#arrived++
       if (isCurrent && this.#asked > 0) this.#asked--
       this.#leaderless = 0
       this.#hooks.onDelivery(new Delivery(msg, this.#leasedSince()))
