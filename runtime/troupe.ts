@@ -11,6 +11,7 @@ import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
+import { SendTallies } from './observe/sendTally.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -72,7 +73,7 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       embedded,
       secrets,
       levels,
-      senderHost: { broker, clock, waiters, sentEvents, name: config.sender },
+      senderHost: { broker, clock, waiters, sentEvents, tallies: new SendTallies(), name: config.sender },
       close,
     }
   } catch (error) {
