@@ -166,6 +166,11 @@ export const schema = {
       unit: 'messages',
       default: 10,
     }),
+    stalledAfter: setting(duration('100ms'), {
+      meaning:
+        'a worker that gets nothing of a backlog for so long, though it has free slots, is restarted; noticed within 2.5 times that',
+      default: '10s',
+    }),
     timeLimit: setting(duration('1ms'), {
       meaning: 'longest run of a handler, unless its message says otherwise',
       default: '5m',

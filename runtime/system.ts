@@ -295,6 +295,7 @@ export class System {
       cancelled: (actor, message) => this.#cancelling.waiting(actor, message),
       timer: (spec, services) => new Timer(spec, services),
       roster: this.#roster,
+      giveUp: (error) => void this.#giveUp(error),
       stopping: () => this.stopping,
     })
   }

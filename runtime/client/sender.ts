@@ -258,7 +258,8 @@ export class Sender {
         : subjects.later(ref.actor, ref.message)
     const stored = await this.#store(ref, { subject, payload: body, headers })
     const { actor, message } = ref
-    const { duplicate, sequence } = stored
+    const { sequence } = stored
+    const duplicate = stored.duplicate && !stored.repeated
     if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
     const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
