@@ -27,6 +27,7 @@ import { Hosting } from './hosting.ts'
 import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
+import type { HealthParts } from './observe/health.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
@@ -119,6 +120,7 @@ export class System {
   readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
+  #phase: HealthParts['phase'] = 'starting'
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
@@ -143,6 +145,8 @@ export class System {
       system: this.name,
       application,
       specs: this.#specs,
+      phase: () => this.#phase,
+      tree: () => this.supervision.tree(),
     })
     this.#answers = new StatusAnswers({
       system: this.name,
@@ -190,6 +194,8 @@ export class System {
   async start(): Promise<void> {
     const { broker, clock, config } = this.#link
     this.#watchProcess()
+    this.#cleanups.push(() => this.observing.close())
+    await this.observing.open()
     await broker.assets.shared()
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
@@ -215,6 +221,7 @@ export class System {
     await this.observing.start()
     this.#answers.start()
     await this.control.start()
+    if (!this.stopping) this.#phase = 'running'
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
       system: this.name,
@@ -253,6 +260,7 @@ export class System {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    this.#phase = this.#phase === 'ended' ? 'ended' : 'stopping'
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
     await this.#root.stop(withinMs)
@@ -318,6 +326,7 @@ export class System {
   /** Nothing here can mend it: what runs this process must. */
   async #giveUp(error: Error): Promise<void> {
     const { onGiveUp } = this.#options
+    this.#phase = 'ended'
     this.log.error('giving up: the system stops', { error })
     if (onGiveUp === undefined) process.exitCode = 1
     await this.stop()

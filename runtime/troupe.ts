@@ -12,6 +12,7 @@ import { Sender, type SenderHost } from './client/sender.ts'
 import { composeSending, type SendMiddleware } from './client/sending.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
+import { SendTallies } from './observe/sendTally.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -75,7 +76,15 @@ export async function linkTo(config: Config, root: string, sending: readonly Sen
       embedded,
       secrets,
       levels,
-      senderHost: { broker, clock, waiters, sentEvents, name: config.sender, sending: composeSending(sending) },
+      senderHost: {
+        broker,
+        clock,
+        waiters,
+        sentEvents,
+        tallies: new SendTallies(),
+        name: config.sender,
+        sending: composeSending(sending),
+      },
       close,
     }
   } catch (error) {

@@ -8,12 +8,15 @@ import type { BoundMessage, MessageRef } from '../actor.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
+import type { Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, UnavailableError, describe, toError } from '../errors.ts'
+import type { SendTallies } from '../observe/sendTally.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
 import { envelopeHeaders, lineageHeaders, NO_OPTIONS, type Lineage } from './envelope.ts'
@@ -35,6 +38,7 @@ export interface SenderHost {
   readonly clock: ServerClock
   readonly waiters: Waiters
   readonly sentEvents: SentEvents
+  readonly tallies: SendTallies
   /** The sender's name: outcomes go to `…reply.<name>.…`, kept results under it. */
   readonly name: string
   /** Wrapped around sending. */
@@ -275,12 +279,27 @@ export class Sender {
       due === undefined
         ? subjects.message(ref.actor, ref.message, options.lane)
         : subjects.later(ref.actor, ref.message)
-    const stored = await storeMessage(this.#host.broker, ref, { subject, payload: body, headers })
+    const stored = await this.#store(ref, { subject, payload: body, headers })
     const { actor, message } = ref
-    const { duplicate, sequence } = stored
+    const { sequence } = stored
+    const duplicate = stored.duplicate && !stored.repeated
     if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
     const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
+  }
+
+  /** Counts it, and how long it took. */
+  async #store(ref: Target, bytes: Parameters<typeof storeMessage>[2]): Promise<Published> {
+    const tally = this.#host.tallies.of(ref.actor, ref.message)
+    const from = systemClock.monotonic()
+    try {
+      const stored = await storeMessage(this.#host.broker, ref, bytes)
+      tally.stored(systemClock.monotonic() - from)
+      return stored
+    } catch (thrown) {
+      tally.failed(systemClock.monotonic() - from, toError(thrown))
+      throw thrown
+    }
   }
 
   #tellSent({ actor, message, spec }: Target, id: string, { lane = 'normal' }: SendOptions, due?: number): void {

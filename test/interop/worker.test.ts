@@ -78,6 +78,7 @@ function handlers(by: string, wire: SocketWire): Handlers {
     echo: (payload) => payload,
     fail: () => Promise.reject(Object.assign(new Error('no such mailbox'), { code: 'ENOMAIL' })),
     flaky: (payload, { attempt }) => (attempt < 2 ? new Verdict('retry', 700, 'not yet') : { attempt, payload }),
+    slowly: (_payload, { attempt }) => (attempt < 2 ? new Verdict('retry', 1_800, 'not yet') : { attempt }),
     soon: (_payload, { attempt }) => (attempt < 3 ? new Verdict('retry', 1, 'not yet') : { attempt }),
     sleepy: (_payload, { id, attempt }) =>
       ran.filter((one) => one.id === id).length < 2 ? new Verdict('snooze', 5) : { attempt },
@@ -316,9 +317,10 @@ describe('a worker on a bare socket keeps the promises', () => {
   it('P1: one that dies between parking a retry and its ack leaves one message to run, not two', async () => {
     const dying = await dyingAt(/^\$JS\.ACK\..*\.normal\./)
     await startWorker('a', { wire: dying, leaseMs: 700 })
-    await troupe.send(refOf('flaky'), 'x', { id: 'forked', keep: '1h' })
+    await troupe.send(refOf('slowly'), 'x', { id: 'forked', keep: '1h' })
     await eventually('it has died', () => dying.hasDied())
     expect(await stored('timer-foreign')).toBe(1)
+    // Its lease is over long before the retry is due: it is delivered again while its copy is still parked.
     await startWorker('b', { leaseMs: 700 })
     await eventually(
       'nothing is left',
