@@ -118,6 +118,14 @@ export const schema = {
       meaning: 'time between pings; two unanswered ones end a connection',
       default: '10s',
     }),
+    silentAfter: setting(duration('100ms'), {
+      meaning: 'a connection on which nothing comes for so long, not even the answer to a ping, is dialled anew',
+      default: '5s',
+    }),
+    giveUpAfter: setting(duration('1s'), {
+      meaning:
+        'a system without a connection for so long ends with exit code 1; unset: never while NATS is away, after 1m while it refuses our credentials',
+    }),
     tls: {
       ca: setting(path, { meaning: 'file with the certificate of the authority, PEM' }),
       cert: setting(path, { meaning: "file with the client's certificate, PEM" }),
@@ -158,6 +166,11 @@ export const schema = {
       unit: 'messages',
       default: 10,
     }),
+    stalledAfter: setting(duration('100ms'), {
+      meaning:
+        'a worker that gets nothing of a backlog for so long, though it has free slots, is restarted; noticed within 2.5 times that',
+      default: '10s',
+    }),
     timeLimit: setting(duration('1ms'), {
       meaning: 'longest run of a handler, unless its message says otherwise',
       default: '5m',
@@ -167,6 +180,14 @@ export const schema = {
     dead: setting(duration('1s'), { meaning: 'how long dead letters are kept', default: '30d' }),
     results: setting(duration('1s'), {
       meaning: 'longest time that a result is kept, whatever its sender asked; unset: as asked',
+    }),
+    events: setting(duration('1s'), {
+      meaning: 'how long events are kept for history, in the stream `<namespace>-events`; unset: they are not kept',
+    }),
+    eventBytes: setting(wholeNumber(1_048_576), {
+      meaning: 'largest size of that stream: the oldest events go first',
+      unit: 'bytes',
+      default: 1_073_741_824,
     }),
     cancels: setting(duration('1s'), { meaning: 'how long a cancel waits for its message', default: '7d' }),
     ledger: setting(duration('1m'), {
@@ -183,6 +204,15 @@ export const schema = {
       meaning:
         'how long a run without an outcome counts as running for its schedule, unless the schedule says otherwise',
       default: '1d',
+    }),
+  },
+  http: {
+    port: setting(wholeNumber(0, 65_535), {
+      meaning: 'port for /healthz, /readyz and /metrics of each system; 0: a free one, told in the log; unset: none',
+    }),
+    host: setting(text(), {
+      meaning: 'address that it listens on; it has no login, so open it to a network that you trust',
+      default: '127.0.0.1',
     }),
   },
   shutdown: {

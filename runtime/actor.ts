@@ -11,8 +11,10 @@ import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import { checkKeys, count, invalid, line, positive } from './checks.ts'
 import type { Context, NoResources } from './context.ts'
 import { ActorError, ConfigError, describe } from './errors.ts'
+import type { EventLevel } from './events.ts'
 import { callerOf } from './isolation/callSite.ts'
 import { ISOLATION_KEYS, resolveIsolation, type Isolation, type IsolationOptions } from './isolation/options.ts'
+import { checkLevel } from './observe/levels.ts'
 import type { WorkerContext } from './place.ts'
 import { isResource, type Resource, type ResourceMap, type ResourcesOf } from './resources.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
@@ -59,6 +61,8 @@ export interface ActorOptions<Resources = NoResources> extends IsolationOptions 
   crashes?: number
   /** A bounded mailbox refuses messages beyond these with `MAILBOX_FULL`. Default: no bound. */
   mailbox?: { maxMessages?: number; maxBytes?: number; dedupeWindow?: Duration }
+  /** Which events of its messages are published: `off`, `failures` or `all`. Default: the setting `events`. */
+  events?: EventLevel
   /** One line for people. */
   description?: string
 }
@@ -135,7 +139,11 @@ export interface ActorSpec {
   readonly maxMessages: number | undefined
   readonly maxBytes: number | undefined
   readonly dedupeWindowMs: number | undefined
+  /** Undefined: as the setting says. */
+  readonly events: EventLevel | undefined
   readonly description: string | undefined
+  /** Its workers are no part of Troupe (declared.ts): here it is sent to, and its timer runs. */
+  readonly isElsewhere: boolean
   readonly messages: ReadonlyMap<string, MessageSpec>
 }
 
@@ -160,6 +168,7 @@ const ACTOR_KEYS = [
   'lease',
   'crashes',
   'mailbox',
+  'events',
   'description',
   'resources',
   'onStart',
@@ -180,9 +189,13 @@ export function defineActor<P, M, R extends ResourceMap = NoResources>(
       messages: { [K in keyof P]: MessageInput<P[K], ResourcesOf<R>> } & M & Fitting<M>
     },
 ): Actor<M> {
-  const spec = actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor))
+  return actorOf(actorSpec(checkName(name, 'actor'), options, () => callerOf(defineActor)))
+}
+
+/** An actor of a specification. */
+export function actorOf<M>(spec: ActorSpec): Actor<M> {
   const refs = [...spec.messages.values()].map(
-    (message) => [message.name, messageRef(name, message.name, spec)] as const,
+    (message) => [message.name, messageRef(spec.name, message.name, spec)] as const,
   )
   // Without a prototype, since a message may be called `constructor`.
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(refs), { [SPEC]: spec })) as Actor<M>
@@ -266,7 +279,9 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
     maxMessages: count(mailbox.maxMessages, `${name}.mailbox.maxMessages`),
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
+    events: options.events === undefined ? undefined : checkLevel(options.events, `${name}.events`),
     description: line(options.description, `${name}.description`),
+    isElsewhere: false,
     messages: new Map(entries),
   }
 }

@@ -1,8 +1,17 @@
 /**
  * What happened, told on `troupe.event.…` as JSON and to listeners in the process: one map, which is also the manual.
  *
- * Level `failures` (the default) leaves out what happens to every healthy message.
+ * Events are published without an ack and are not kept, unless `retention.events` captures them: who was not there has missed
+ * them, and nothing may depend on them. Fields that are named like secrets are hidden. A newer version may add events and
+ * fields; leave aside what you don't know.
+ *
+ * The level of an actor (its option `events`, else the setting, changed live by `troupe events`) says what is published of its
+ * messages: `off` nothing, `failures` (the default) what somebody may have to look at, and progress, `all` everything.
+ *
+ * The life of a message: sent → started → (progress …) → done, or retry → started …, snooze → started …, dead, cancelled,
+ * expired, released → started ….
  */
+import type { Lane } from './broker/subjects.ts'
 import type { Failure } from './errors.ts'
 import type { CrashReport } from './isolation/crash.ts'
 import type { DeadReason } from './outcome.ts'
@@ -19,8 +28,23 @@ export interface MessageEvent {
   readonly at: string
 }
 
+/** Told by the sender when its message is stored: no worker has it yet. */
+export interface SentEvent extends Omit<MessageEvent, 'worker'> {
+  /** The sender's name. */
+  readonly sender: string
+  readonly lane: Lane
+  /** When it is to be run, where it was delayed: RFC 3339. */
+  readonly due?: string
+  /** Ids of the message whose handler sent it, and of the one that began the tree. */
+  readonly parent?: string
+  readonly root?: string
+}
+
 /** Events of messages: subject `<namespace>.event.<actor>.<message>.<event>`. */
 export interface MessageEvents {
+  /** JetStream has it. It may be heard after `started`; of a message that a bare NATS client sends it is not told. */
+  sent: SentEvent
+  /** A worker begins an attempt. */
   started: MessageEvent
   /** `durationMs` is the handler's time. */
   done: MessageEvent & { readonly durationMs: number }
@@ -144,7 +168,30 @@ export type MemberEnd = 'crashed' | 'killed' | 'recycled' | 'idle' | 'stopped'
 
 export type ScheduleNews = 'missed' | 'paused' | 'lost' | 'broken' | 'refused' | 'edited' | 'undeclared'
 
-export type EventLevel = 'off' | 'failures' | 'all'
+export const EVENT_LEVELS = ['off', 'failures', 'all'] as const
+export type EventLevel = (typeof EVENT_LEVELS)[number]
 
-/** Events of healthy messages, told only at level `all`. Progress is asked for by its handler, so it is always told. */
-export const QUIET_EVENTS: ReadonlySet<keyof MessageEvents> = new Set(['started', 'done', 'released', 'snooze'])
+/** The least level at which each is published. Progress is asked for by its handler, so only `off` leaves it out. */
+export const LEAST_LEVEL: { readonly [K in keyof MessageEvents]: 'failures' | 'all' } = {
+  sent: 'all',
+  started: 'all',
+  progress: 'failures',
+  done: 'all',
+  retry: 'failures',
+  snooze: 'all',
+  dead: 'failures',
+  cancelled: 'failures',
+  expired: 'failures',
+  released: 'all',
+  'lease-lost': 'failures',
+  leak: 'failures',
+  abandoned: 'failures',
+  crashed: 'failures',
+  killed: 'failures',
+  unsettled: 'failures',
+}
+
+/** Whether an event is published at a level: pure. */
+export function isTold(event: keyof MessageEvents, level: EventLevel): boolean {
+  return level === 'all' || (level === 'failures' && LEAST_LEVEL[event] === 'failures')
+}

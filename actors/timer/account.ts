@@ -27,6 +27,7 @@ import { occurrenceId, occurrenceMessage } from '../../runtime/schedules/occurre
 import type { Done, Step } from '../../runtime/schedules/planner.ts'
 import type { Occurrence } from '../../runtime/schedules/record.ts'
 import type { StoredSend } from '../../runtime/schedules/send.ts'
+import { formatPlanned } from '../../runtime/time/planned.ts'
 
 /** What all steps of one look share. */
 export interface LookScope {
@@ -58,28 +59,22 @@ export class Refused extends Error {
 
 /** Others may write the same account meanwhile; each round means that somebody got on. */
 const MAX_ROUNDS = 20
-/** Runs that were asked for in one millisecond. */
-const MAX_SHIFTS = 1_000
+/** Runs that were asked for and fell on one microsecond. */
+const MAX_SHIFTS = 100
 const AWAY_MS = 2_000
 
 /** Carries out one step. Throws `Refused`, or what the broker throws: then the whole look is made again. */
 export async function account(scope: LookScope, step: Step): Promise<Done> {
-  let occurrence = onOwnMillisecond(step.occurrence)
+  let { occurrence } = step
   for (let shift = 0; shift < MAX_SHIFTS; shift++) {
     const done = await accountAt(scope, step, occurrence)
     if (done !== undefined) return done
-    occurrence = onOwnMillisecond({ ...occurrence, planned: occurrence.planned + 1 })
+    occurrence = { ...occurrence, planned: occurrence.planned + 0.001 }
   }
   throw new Error(`${MAX_SHIFTS} runs of ${scope.schedule} were asked for in one moment`)
 }
 
-/** Rules plan whole seconds: what was asked for keeps out of their way. */
-function onOwnMillisecond(occurrence: Occurrence): Occurrence {
-  const { key, planned } = occurrence
-  return key === undefined || planned % 1_000 !== 0 ? occurrence : { ...occurrence, planned: planned + 1 }
-}
-
-/** Undefined: something else that was asked for has this millisecond. */
+/** Undefined: something else that was asked for has this very microsecond. */
 async function accountAt(scope: LookScope, step: Step, occurrence: Occurrence): Promise<Done | undefined> {
   const place = { actor: scope.actor, schedule: scope.schedule, planned: occurrence.planned }
   let known: Account | undefined
@@ -155,7 +150,7 @@ async function intend(
     ...base(scope, occurrence, 'intent'),
     message: scope.send.message,
     id: occurrenceId(scope.schedule, occurrence.planned),
-    ...(scope.last === undefined ? {} : { previous: formatMoment(scope.last) }),
+    ...(scope.last === undefined ? {} : { previous: formatPlanned(scope.last) }),
     ...(scope.wake ? { wake: true as const } : {}),
   }
   const sequence = await addEntry(scope.broker, place, entry, known?.sequence ?? 0)
@@ -236,7 +231,7 @@ function noted(
 function base(scope: LookScope, { planned, by, key, cause }: Occurrence, step: Entry['step']): Entry {
   return {
     step,
-    planned: formatMoment(planned),
+    planned: formatPlanned(planned),
     by,
     at: formatMoment(scope.now()),
     writer: scope.writer,

@@ -4,7 +4,7 @@ import type { Broker } from '../../runtime/broker/broker.ts'
 import type { Cancel } from '../../runtime/broker/cancels.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import type { TimerServices } from '../../runtime/hosted.ts'
-import { readDue } from './copies.ts'
+import { messageOf } from './copies.ts'
 
 /** Beyond so many messages the server is asked where an id is parked. */
 const MOST_NAMES = 16
@@ -13,7 +13,6 @@ const MOST_NAMES = 16
 export async function cancelParked(
   host: Pick<TimerServices, 'broker' | 'dropped'>,
   spec: ActorSpec,
-  salt: string,
   cancel: Cancel,
 ): Promise<string[]> {
   if (cancel.id === undefined) return []
@@ -25,8 +24,12 @@ export async function cancelParked(
     if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
     if (!(await api.deleteMessage(stream, parked.sequence))) continue
     hit.push(cancel.id)
-    const { message } = readDue(parked, subjects, spec.name, salt)
-    await host.dropped(message, parked, parked.headers.get(H.origin) ?? '', cancel.reason ?? 'cancelled')
+    await host.dropped(
+      messageOf(parked, subjects, spec.name),
+      parked,
+      parked.headers.get(H.origin) ?? '',
+      cancel.reason ?? 'cancelled',
+    )
   }
   return hit
 }

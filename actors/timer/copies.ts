@@ -6,13 +6,17 @@ import { toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { keptHeaders } from '../../runtime/flow/copies.ts'
 import { readMessage, unreadableMessage, type Message } from '../../runtime/message.ts'
 
-/** Ready to be put into its mailbox: everything is made before the moment at which it is due. */
+/**
+ * Ready to be put into its mailbox: everything is made before the moment at which it is due. Thousands are held at a time, so it has
+ * nothing of the message that can be read again (`messageOf`): what young collections copy costs time at the worst moment.
+ */
 export interface Due {
   /** Epoch ms by the server's clock. */
   readonly at: number
-  readonly message: Message
+  readonly id: string
+  /** The message's name. */
+  readonly name: string
   readonly subject: string
-  readonly payload: Uint8Array
   readonly headers: Uint8Array
   /** For a retry: the sequence of the delivery that it was made from. */
   readonly original: number | undefined
@@ -38,14 +42,14 @@ interface Unreadable {
 /** A message from the `later` queue; without a time it is due now. */
 export function readLater(placed: Placed, subjects: Subjects, actor: string, salt: string): Later | Unreadable {
   return reading(placed, subjects, actor, () => {
-    const message = messageOf(placed, subjects, actor)
+    const message = readOriginal(placed, subjects, actor)
     const lane = laneOf(placed.headers, message)
     const isReplacing = placed.headers.get(H.replace) === 'true'
     const due = {
       at: message.planned ?? 0,
-      message,
+      id: message.id,
+      name: message.name,
       subject: subjects.message(actor, message.name, lane),
-      payload: placed.data,
       headers: released(placed, message, `at:${placed.sequence}:${salt}`, message.planned),
       original: undefined,
       place: placed.sequence,
@@ -61,18 +65,18 @@ export function readDue(
   subjects: Subjects,
   actor: string,
   salt: string,
-): { due: Due; message: Message; failure?: undefined } | Unreadable {
+): { due: Due; failure?: undefined } | Unreadable {
   return reading(placed, subjects, actor, () => {
-    const message = messageOf(placed, subjects, actor)
+    const message = readOriginal(placed, subjects, actor)
     const [stream, sequence] = originOf(placed.headers)
     const isRetry = subjects.parseDue(placed.subject) === 'retry'
     // The original is deleted: only what its own place in the subject says, and only in this actor's mailbox.
     const isOwn = stream === subjects.mailboxStream(actor) && placed.subject === subjects.dueRetry(actor, sequence)
     const due = {
       at: message.planned ?? 0,
-      message,
+      id: message.id,
+      name: message.name,
       subject: subjects.message(actor, message.name, laneOf(placed.headers, message)),
-      payload: placed.data,
       headers: released(
         placed,
         message,
@@ -84,8 +88,13 @@ export function readDue(
       place: sequence,
       isReplaceable: !isRetry && placed.headers.get(H.replace) === 'true',
     }
-    return { due, message }
+    return { due }
   })
+}
+
+/** The message of something delayed, whatever stage it is at; where it can't be read, what is known of it. */
+export function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
+  return reading(placed, subjects, actor, () => ({ message: readOriginal(placed, subjects, actor) })).message
 }
 
 /** The headers of a parked copy, without those of its schedule. */
@@ -112,7 +121,7 @@ function reading<T>(placed: Placed, subjects: Subjects, actor: string, read: () 
 }
 
 /** Read as its first subject says: the parked copy carries it, since its own subject has no room for it. */
-function messageOf(placed: Placed, subjects: Subjects, actor: string): Message {
+function readOriginal(placed: Placed, subjects: Subjects, actor: string): Message {
   const subject = placed.headers.get(H.subject)
   const isOwn = subjects.parseMailbox(placed.subject) !== undefined
   const first =

@@ -25,6 +25,7 @@ import type { Broker } from '../../runtime/broker/broker.ts'
 import { encodeHeaders, H } from '../../runtime/broker/headers.ts'
 import type { ServerClock } from '../../runtime/broker/serverClock.ts'
 import type { ScheduleServices } from '../../runtime/hosted.ts'
+import { LATEST_DUE } from '../../runtime/message.ts'
 import type { Status } from '../../runtime/outcome.ts'
 import type { Notice } from '../../runtime/schedules/accounts.ts'
 import { linkOf, putLink } from '../../runtime/schedules/chains.ts'
@@ -60,8 +61,8 @@ const WINDOW = 100
 /** A mailbox that refuses is tried so often; about 25 minutes. */
 const MAX_TRIES = 30
 const REPEAT_MS = 60_000
-/** Runs after others that wait to be begun; more are dropped, with a word. */
-const MAX_ASKED = 1_000
+/** Notices that are taken together. */
+const MAX_NOTICES = 100
 
 export class Looks {
   readonly #spec: ActorSpec
@@ -69,6 +70,8 @@ export class Looks {
   /** What is being looked at; and who comes meanwhile shares the next look. */
   readonly #now = new Map<string, Promise<void>>()
   readonly #next = new Map<string, Promise<void>>()
+  /** Messages that ended, to be taken by the next look. */
+  readonly #notices = new Map<string, Notice[]>()
   /** Revisions of broken records that were told of. */
   readonly #told = new Map<string, number>()
   #salt = ''
@@ -114,21 +117,12 @@ export class Looks {
     if (link !== undefined) await putLink(broker, this.#spec.name, schedule, link)
   }
 
-  /** A message ended that a schedule of this actor runs after. */
-  async notice(schedule: string, notice: Notice): Promise<void> {
-    const { broker, clock, services } = this.#host
-    for (let round = 0; round < MAX_ROUNDS; round++) {
-      const { record, revision } = await readStored(broker, this.#spec.name, schedule)
-      if (record === undefined || isBroken(record) || !isMeant(record, notice)) return
-      const next = withCause(record, notice.cause, Math.min(notice.planned, Math.floor(clock.now())))
-      if (next === undefined) break
-      if (next.state.asked.length > MAX_ASKED) {
-        const detail = `more than ${MAX_ASKED} messages ended that it runs after: ${notice.cause.id} is left out`
-        return services.tell({ schedule, what: 'refused', detail })
-      }
-      if ((await store(broker, this.#spec.name, schedule, next, revision)) !== undefined) break
-    }
-    await this.look(schedule)
+  /** A message ended that a schedule of this actor runs after. Those that come together are taken together: one record, one store. */
+  notice(schedule: string, notice: Notice): Promise<void> {
+    const pending = this.#notices.get(schedule)
+    if (pending === undefined) this.#notices.set(schedule, [notice])
+    else pending.push(notice)
+    return this.look(schedule)
   }
 
   /** Takes a notice to the actor whose schedule it is for; it is known there by its key, however often it is taken. */
@@ -157,27 +151,41 @@ export class Looks {
   }
 
   async #look(schedule: string, tries: number): Promise<void> {
+    const notices = this.#notices.get(schedule) ?? []
+    this.#notices.delete(schedule)
+    do {
+      await this.#lookWith(schedule, notices.splice(0, MAX_NOTICES), tries)
+    } while (notices.length > 0)
+  }
+
+  async #lookWith(schedule: string, notices: readonly Notice[], tries: number): Promise<void> {
     const { broker } = this.#host
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const { record, revision } = await readStored(broker, this.#spec.name, schedule)
       if (record === undefined) return
       if (isBroken(record)) return this.#tellBroken(schedule, revision, record.broken)
-      if (await this.#lookAt(schedule, record, revision, tries)) return
+      if (await this.#lookAt(schedule, record, revision, notices, tries)) return
     }
     throw new Error(`schedule ${schedule} was changed ${MAX_ROUNDS} times while it was looked at`)
   }
 
   /** False: the record is another by now. */
-  async #lookAt(schedule: string, record: ScheduleRecord, revision: number, tries: number): Promise<boolean> {
+  async #lookAt(
+    schedule: string,
+    stored: ScheduleRecord,
+    revision: number,
+    notices: readonly Notice[],
+    tries: number,
+  ): Promise<boolean> {
     const { broker, clock, services } = this.#host
-    const ends = await this.#ends(schedule, record)
     const now = clock.now()
-    const planned = plan(schedule, record, now, ends, services)
+    const record = notices.reduce((before, notice) => withNotice(before, notice), stored)
+    const planned = plan(schedule, record, now, await this.#ends(schedule, record), services)
     const done = await this.#carryOut(schedule, record, planned, tries)
     const next = carriedOut(record, planned, done)
     const at = nextLook(schedule, next, clock.now(), services)
     if (at !== undefined) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now() })
-    if (isUnchanged(record, next)) return this.#isStill(schedule, revision)
+    if (isUnchanged(stored, next)) return this.#isStill(schedule, revision)
     if ((await store(broker, this.#spec.name, schedule, next, revision)) === undefined) return false
     this.#tell(schedule, planned, done)
     return true
@@ -305,10 +313,12 @@ function isUnchanged(before: ScheduleRecord, after: ScheduleRecord): boolean {
   return JSON.stringify(before) === JSON.stringify(after)
 }
 
-/** Whether the schedule runs after such a message: a stranger may write a notice too. */
-function isMeant({ definition }: ScheduleRecord, { cause }: Notice): boolean {
-  const { after } = definition.rule
-  return after?.actor === cause.actor && after.message === cause.message && isCause(after, cause.status as Status)
+/** With a message that ended, where the schedule runs after such a one: a stranger may write a notice too. */
+function withNotice(record: ScheduleRecord, { cause, planned }: Notice): ScheduleRecord {
+  const { after } = record.definition.rule
+  const isMeant =
+    after?.actor === cause.actor && after.message === cause.message && isCause(after, cause.status as Status)
+  return (isMeant ? withCause(record, cause, planned) : undefined) ?? record
 }
 
 /** A notice's bytes; undefined for what is none. */
@@ -317,7 +327,7 @@ export function readNotice(data: Uint8Array): Notice | undefined {
     const { cause, planned, message } = JSON.parse(Buffer.from(data).toString()) as Partial<
       Record<keyof Notice, unknown>
     >
-    if (typeof planned !== 'number' || !Number.isSafeInteger(planned) || planned < 0 || typeof message !== 'string')
+    if (typeof planned !== 'number' || !(planned >= 0 && planned <= LATEST_DUE) || typeof message !== 'string')
       return undefined
     return { cause: readCause(cause, 'the notice'), planned, message }
   } catch {

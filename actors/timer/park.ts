@@ -34,8 +34,7 @@ export async function putWithReleased(broker: Broker, placed: Placed, later: Lat
 }
 
 /** Whether a message that was sent later has the place of this one. In this order: while released it is never in neither. */
-export async function isReplaced(broker: Broker, { message, place }: Due): Promise<boolean> {
-  const { actor, name, id } = message
+export async function isReplaced(broker: Broker, actor: string, { name, id, place }: Due): Promise<boolean> {
   const { subjects } = broker
   for (const subject of [subjects.parkedLater(actor, name, id), subjects.dueLater(actor, name, id)]) {
     const holder = await readSlot(broker, actor, subject)

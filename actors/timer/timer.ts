@@ -26,17 +26,18 @@ import type { ActorSpec } from '../../runtime/actor.ts'
 import { JetStreamError } from '../../runtime/broker/api.ts'
 import { SAFE_SHARE_OF_WINDOW } from '../../runtime/broker/assets.ts'
 import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
-import type { Delivery } from '../../runtime/broker/delivery.ts'
+import type { Delivery, Placed } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import { Pull } from '../../runtime/broker/pull.ts'
 import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { HostedTimer, TimerServices } from '../../runtime/hosted.ts'
 import type { Message } from '../../runtime/message.ts'
+import { watchedQueue, type Watched, type WatchedQueue } from '../../runtime/stallWatch.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { Refused } from './account.ts'
 import { cancelParked } from './cancelled.ts'
-import { readDue, readLater, type Due, type Later } from './copies.ts'
+import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
 import { Heap } from './heap.ts'
 import { Looks, readNotice } from './looks.ts'
 import { Mending } from './mending.ts'
@@ -46,14 +47,18 @@ type Held =
   | { readonly delivery: Delivery; readonly at: number; readonly due: Due }
   | { readonly delivery: Delivery; readonly at: number; readonly due?: undefined; readonly schedule: string }
 
-/** Most messages that one timer holds or parks at once. */
+/** Most messages that one timer has in memory. */
 const CAPACITY = 8_192
+/** Most that it parks at once: enough to keep the server busy; more would only be more to remember, and to collect later. */
+const PARKING = 512
 /** A mailbox that refuses: given back for 1 s, doubled each time, to 60 s; dead after so many tries (about 25 minutes). */
 const MAX_TRIES = 30
 /** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
 const ACK_AFTER_MS = 250
+/** So many are published in one go when many are due at one moment. */
+const SLICE = 256
 
 export class Timer implements HostedTimer {
   readonly #spec: ActorSpec
@@ -66,9 +71,11 @@ export class Timer implements HostedTimer {
   /** Published, not acked yet. */
   #released: Delivery[] = []
   #pulls: Pull[] = []
+  readonly #queues: WatchedQueue[] = []
   /** What is being parked, by message and id. */
   readonly #storing = new Map<string, Promise<void>>()
   #busy = 0
+  #parking = 0
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Infinity
   #stopped = false
@@ -93,6 +100,11 @@ export class Timer implements HostedTimer {
     return { count: this.#held.size, nextAt: this.#held.peek()?.at ?? Infinity }
   }
 
+  /** For the watch on its progress. */
+  get watched(): Watched {
+    return { queues: this.#queues, wasFull: () => this.holding >= CAPACITY / 2 }
+  }
+
   /** The clock was moved: what is held may be due now. */
   clockMoved(): void {
     this.#ring()
@@ -104,8 +116,8 @@ export class Timer implements HostedTimer {
     this.#salt = await broker.assets.timerSalt(this.#spec.name)
     this.#looks.salt = this.#salt
     this.#pulls = [
-      this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
-      this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
+      this.#pull(later, (delivery) => this.#onLater(delivery)),
+      this.#pull(due, (delivery) => this.#onDue(delivery)),
     ]
     this.#refill()
     this.#mending.start()
@@ -128,27 +140,35 @@ export class Timer implements HostedTimer {
 
   /** Takes out what is held here and parked in the server. Returns the ids that it met. */
   async cancel(cancel: Cancel): Promise<string[]> {
-    const isMeant = ({ due }: Held): boolean =>
-      due !== undefined && matches(cancel, due.message) && due.message.sentAt <= cancel.at
-    const ids = this.#held.remove(isMeant).flatMap((entry) => this.#drop(entry, cancel))
-    return [...ids, ...(await cancelParked(this.#host, this.#spec, this.#salt, cancel))]
+    const ids = this.#held.remove((held) => this.#isMeant(cancel, held)).flatMap((entry) => this.#drop(entry, cancel))
+    return [...ids, ...(await cancelParked(this.#host, this.#spec, cancel))]
+  }
+
+  #isMeant(cancel: Cancel, { delivery, due }: Held): boolean {
+    if (due === undefined || (cancel.id !== undefined && cancel.id !== due.id)) return false
+    const message = this.#messageOf(delivery)
+    return matches(cancel, message) && message.sentAt <= cancel.at
   }
 
   #drop({ delivery, due }: Held, { reason = 'cancelled' }: Cancel): string[] {
     if (due === undefined) return []
     const host = this.#host
     this.#settle((then) => {
-      const told = host.dropped(due.message, delivery, delivery.origin, reason)
+      const told = host.dropped(this.#messageOf(delivery), delivery, delivery.origin, reason)
       void told.then(() => host.broker.acks.ack(delivery, then))
     })
-    return [due.message.id]
+    return [due.id]
   }
 
-  #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
+  #messageOf(placed: Placed): Message {
+    return messageOf(placed, this.#host.broker.subjects, this.#spec.name)
+  }
+
+  #pull(queue: Pick<WatchedQueue, 'stream' | 'consumer'>, onDelivery: (delivery: Delivery) => void): Pull {
     const { broker } = this.#host
     const pull: Pull = new Pull(
       broker.connection,
-      broker.api.nextSubject(stream, consumer),
+      broker.api.nextSubject(queue.stream, queue.consumer),
       () => systemClock.monotonic(),
       {
         onDelivery: (delivery) => {
@@ -161,20 +181,24 @@ export class Timer implements HostedTimer {
         onTrouble: (trouble) => this.#host.onTrouble(this.#spec.name, trouble),
       },
     )
+    this.#queues.push(watchedQueue(queue, pull))
     return pull
   }
 
   #refill(): void {
+    if (this.#stopped) return
     const room = CAPACITY - this.holding
-    for (const pull of this.#pulls)
-      if (!this.#stopped && pull.ready && pull.asked <= room / 2) pull.stand(room - pull.asked)
+    const [later, due] = this.#pulls
+    ask(later, Math.min(room, PARKING - this.#parking))
+    ask(due, room)
   }
 
   #onLater(delivery: Delivery): void {
     const { broker, clock } = this.#host
-    const after = delivery.headers.get(H.after)
+    const placed = delivery.read()
+    const after = placed.headers.get(H.after)
     if (after !== undefined) return this.#onNotice(delivery, this.#spec.name, after)
-    const later = readLater(delivery, broker.subjects, this.#spec.name, this.#salt)
+    const later = readLater(placed, broker.subjects, this.#spec.name, this.#salt)
     if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
     const isSoon = later.due.at - clock.now() <= HOLD_MS
     if (later.isReplacing) this.#dropReplaced(later)
@@ -188,20 +212,25 @@ export class Timer implements HostedTimer {
     const isBefore = (held: Due | undefined): boolean =>
       held !== undefined &&
       held.original === undefined &&
-      held.message.id === message.id &&
-      held.message.name === message.name &&
+      held.id === message.id &&
+      held.name === message.name &&
       held.place < due.place
     for (const { delivery } of this.#held.remove((entry) => isBefore(entry.due))) this.#ack(delivery)
   }
 
   #store(delivery: Delivery, later: Later, store: typeof park): void {
     this.#busy++
+    this.#parking++
+    const end = (): void => {
+      this.#parking--
+      this.#idle()
+    }
     this.#inTurn(later, () => store(this.#host.broker, delivery, later)).then(
-      () => this.#host.broker.acks.ack(delivery, () => this.#idle()),
+      () => this.#host.broker.acks.ack(delivery, end),
       (error: unknown) => {
         if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
         else this.#giveBack(delivery, NAK_MS)
-        this.#idle()
+        end()
       },
     )
   }
@@ -229,7 +258,7 @@ export class Timer implements HostedTimer {
       const at = delivery.headers.number(H.due) ?? 0
       return this.#hold({ delivery, at, schedule: forSchedule.schedule })
     }
-    const due = readDue(delivery, broker.subjects, this.#spec.name, this.#salt)
+    const due = readDue(delivery.read(), broker.subjects, this.#spec.name, this.#salt)
     if (due.failure !== undefined) return this.#bury(delivery, due.message, due.failure)
     if (due.due.original === undefined) return this.#hold({ delivery, at: due.due.at, due: due.due })
     // Rule 4 of the head: the original goes before the copy is to be seen.
@@ -259,12 +288,15 @@ export class Timer implements HostedTimer {
   #ring(): void {
     this.#alarmAt = Infinity
     const now = this.#host.clock.now()
-    for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
+    for (let count = 0; ; count++) {
+      const next = this.#held.peek()
+      if (next === undefined) return this.#refill()
       if (next.at > now) return this.#setAlarm(next.at)
+      // The first of many are handled while the last are still to be published, and the loop stands still for none of them.
+      if (count === SLICE) return void setImmediate(() => this.#ring())
       this.#held.pop()
       this.#release(next)
     }
-    this.#refill()
   }
 
   #release(held: Held): void {
@@ -272,7 +304,7 @@ export class Timer implements HostedTimer {
     if (due === undefined) return this.#look(delivery, this.#looks.look(held.schedule, delivery.count))
     if (!due.isReplaceable) return this.#publish(delivery, due)
     this.#busy++
-    isReplaced(this.#host.broker, due)
+    isReplaced(this.#host.broker, this.#spec.name, due)
       .then(
         (replaced) => (replaced ? this.#ack(delivery) : this.#publish(delivery, due)),
         () => this.#giveBack(delivery, NAK_MS),
@@ -303,12 +335,12 @@ export class Timer implements HostedTimer {
   #publish(delivery: Delivery, due: Due): void {
     const { broker } = this.#host
     this.#busy++
-    const { subject, payload, headers } = due
+    const { subject, headers } = due
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
-      { subject, payload, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
+      { subject, payload: delivery.data, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
       () => this.#ackSoon(delivery),
-      (error) => this.#refused(delivery, due, error),
+      (error) => this.#refused(delivery, error),
     )
   }
 
@@ -324,9 +356,9 @@ export class Timer implements HostedTimer {
   }
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
-  #refused(delivery: Delivery, due: Due, error: Error): void {
+  #refused(delivery: Delivery, error: Error): void {
     if (delivery.count >= MAX_TRIES || isFinal(error)) {
-      this.#bury(delivery, due.message, undeliverable('put into the mailbox', error))
+      this.#bury(delivery, this.#messageOf(delivery), undeliverable('put into the mailbox', error))
     } else {
       this.#giveBack(delivery, backoffMs(delivery))
     }
@@ -357,6 +389,11 @@ export class Timer implements HostedTimer {
 /** Longer each time: 1 s, doubled, to 60 s. */
 function backoffMs({ count }: Delivery): number {
   return Math.min(60_000, 1_000 * 2 ** Math.min(count - 1, 10))
+}
+
+/** Asks for as much as there is room for, in no smaller steps than half of it. */
+function ask(pull: Pull | undefined, room: number): void {
+  if (pull?.ready && pull.asked < room && pull.asked <= room / 2) pull.stand(room - pull.asked)
 }
 
 /** However often it is tried again, it will not be taken. */

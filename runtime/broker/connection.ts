@@ -23,8 +23,11 @@ import {
 } from '@nats-io/transport-node'
 
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
-import { sleep } from '../time/clock.ts'
+import { sleep, systemClock } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
+import { Reach } from './reach.ts'
+import { Route, toldBy } from './route.ts'
+import { watchSilence } from './silence.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
 export interface NatsSettings {
@@ -42,6 +45,8 @@ export interface NatsSettings {
   readonly connectTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly pingIntervalMs: number
+  /** A connection on which nothing comes for so long, though a PING is out, is dialled anew: ms. */
+  readonly silentAfterMs: number
 }
 
 export interface TlsSettings {
@@ -60,9 +65,20 @@ export type ProblemListener = (problem: Error) => void
 export const MINIMUM_SERVER = '2.14.0'
 const NO_BYTES = new Uint8Array(0)
 
+/** A connection that is not there. */
+export interface Away {
+  /** Monotonic ms. */
+  readonly since: number
+  /** NATS answered, and did not take our credentials. */
+  readonly isRefused: boolean
+}
+
 export class Connection {
   readonly #nc: NatsConnection
   readonly settings: NatsSettings
+  /** Whether JetStream can be reached from here: told by whoever asks it for something. */
+  readonly reach = new Reach()
+  readonly #route: Route
   #connected = true
   #closing = false
   readonly #connectedListeners = new Set<() => void>()
@@ -70,19 +86,26 @@ export class Connection {
   readonly #problemListeners = new Set<ProblemListener>()
   /** Subjects whose refusal is expected, with who is told of it. */
   readonly #refusable = new Map<string, () => void>()
+  readonly #unwatch: () => void
+  #away: Away | undefined
 
-  private constructor(nc: NatsConnection, settings: NatsSettings) {
+  private constructor(nc: NatsConnection, settings: NatsSettings, route: Route) {
     this.#nc = nc
     this.settings = settings
+    this.#route = route
+    this.#learn()
     void this.#follow()
+    this.#unwatch = watchSilence(this, settings.silentAfterMs, (forMs) => this.#onSilent(forMs))
   }
 
   /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
   static async open(settings: NatsSettings): Promise<Connection> {
-    const nc = await dial(await dialOptions(settings)).catch((error: unknown) => {
+    const route = new Route(settings.servers)
+    const options = { ...(await dialOptions(settings)), reconnectToServer: route.next }
+    const nc = await dial(options).catch((error: unknown) => {
       throw dialError(toError(error), settings)
     })
-    const connection = new Connection(nc, settings)
+    const connection = new Connection(nc, settings, route)
     try {
       connection.#checkServer()
     } catch (error) {
@@ -97,6 +120,10 @@ export class Connection {
   }
   get closed(): boolean {
     return this.#closing
+  }
+  /** Since when it has no connection, and whether NATS was there and refused us; undefined while it has one. */
+  get away(): Away | undefined {
+    return this.#away
   }
   /** Largest message, headers included, that the server takes: bytes. */
   get maxPayload(): number {
@@ -198,12 +225,53 @@ export class Connection {
 
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
   async reconnect(): Promise<void> {
+    const socket = socketOf(this.#nc)
     await this.#nc.reconnect()
+    // The library writes before it hangs up, which never ends on a line that takes nothing more: then its socket is cut.
+    await sleep(HANG_UP_MS)
+    if (!this.#closing) socket?.destroy()
+  }
+
+  #onSilent(forMs: number): void {
+    const text = `expected an answer to a ping from ${this.server} within ${forMs} ms, but nothing came: the connection is dialled anew`
+    this.#problem(new UnavailableError('SILENT', text))
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
+  }
+
+  /** Leaves a server that serves nothing, where there is another one to go to. Called now and then. */
+  leaveIfLost(): void {
+    if (!this.#connected || this.#closing || this.#nc.getServers().length < 2) return
+    const now = systemClock.monotonic()
+    if (!this.reach.isLost(now, toldBy(this.#nc).length < 2)) return
+    const text = `expected JetStream to answer at ${this.server}, but nothing there serves us any more: is it cut off from its cluster? Going to another server.`
+    this.#problem(new UnavailableError('CUT_OFF', text, { data: { server: this.server } }))
+    this.reach.left(now)
+    this.#leave()
+  }
+
+  #leave(): void {
+    this.#route.leave({ id: this.#nc.info?.server_id ?? '', address: this.server })
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
+  }
+
+  /** What the cluster tells of its servers, kept where the library would forget it. */
+  #learn(): void {
+    this.#route.told(toldBy(this.#nc))
+    const pool = this.#nc.getServers()
+    const addresses = this.#route.addresses(pool)
+    if (addresses.length > pool.length) this.#nc.setServers(addresses)
+  }
+
+  #arrive(): void {
+    if (this.#route.isBack(this.#nc.info?.server_id ?? '', this.#nc.getServers())) return this.#leave()
+    this.#route.arrived()
+    this.#change(true, this.#connectedListeners)
   }
 
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
+    this.#unwatch()
     // A connection that is up but silent must not hold up the end of its process.
     const flushed = new AbortController()
     const waited = sleep(this.settings.requestTimeoutMs, flushed.signal).catch(() => {})
@@ -215,7 +283,8 @@ export class Connection {
   async #follow(): Promise<void> {
     for await (const status of this.#nc.status()) {
       if (status.type === 'disconnect') this.#change(false, this.#disconnectedListeners)
-      else if (status.type === 'reconnect') this.#change(true, this.#connectedListeners)
+      else if (status.type === 'reconnect') this.#arrive()
+      else if (status.type === 'update') this.#learn()
       else if (status.type === 'error') this.#problem(status.error)
     }
     this.#change(false, this.#disconnectedListeners)
@@ -224,10 +293,12 @@ export class Connection {
   #change(connected: boolean, listeners: Set<() => void>): void {
     if (this.#connected === connected) return
     this.#connected = connected
+    this.#away = connected ? undefined : { since: systemClock.monotonic(), isRefused: false }
     for (const listener of listeners) listener()
   }
 
   #problem(error: Error): void {
+    if (this.#away !== undefined && isLoginRefused(error)) this.#away = { ...this.#away, isRefused: true }
     const { operation, subject } = error as { operation?: unknown; subject?: unknown }
     const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
     if (onRefused !== undefined) return onRefused()
@@ -253,6 +324,17 @@ export class Connection {
     }
   }
 }
+
+/** The library has no way to it that is public. Without it a silent line ends when TCP gives up. */
+function socketOf(nc: NatsConnection): { destroy(): void } | undefined {
+  return (nc as unknown as Inner).protocol?.transport?.socket
+}
+
+interface Inner {
+  readonly protocol?: { readonly transport?: { readonly socket?: { destroy(): void } } }
+}
+
+const HANG_UP_MS = 500
 
 function listen<L>(listeners: Set<L>, listener: L): () => void {
   listeners.add(listener)
@@ -334,7 +416,7 @@ async function keyFile(path: string, key: string): Promise<Uint8Array> {
 function dialError(cause: Error, settings: NatsSettings): Error {
   if (cause instanceof ConfigError) return cause
   const where = settings.servers.map(withoutCredentials).join(', ')
-  if (/authori[sz]ation|authentication|credentials/i.test(`${cause.name} ${cause.message}`)) {
+  if (isLoginRefused(cause)) {
     const text = `expected NATS at ${where} to accept our credentials, but it refused them (${cause.message}). Check nats.credentials, nkey, jwt, user, password or token.`
     return new BrokerError('FORBIDDEN', text, { cause })
   }
@@ -343,6 +425,10 @@ function dialError(cause: Error, settings: NatsSettings): Error {
     cause,
     data: { servers: settings.servers.map(withoutCredentials) },
   })
+}
+
+function isLoginRefused({ name, message }: Error): boolean {
+  return /authori[sz]ation|authentication|credentials/i.test(`${name} ${message}`)
 }
 
 function withoutCredentials(server: string): string {

@@ -96,6 +96,22 @@ export class Delivery implements Placed {
     return (this.#headers ??= headersOf(this.#msg))
   }
 
+  /** What it says, read now; nothing of that stays here, for those who hold thousands of deliveries. */
+  read(): Placed {
+    const { subject, stream, sequence, storedAt } = this
+    const msg = this.#msg
+    return {
+      subject,
+      stream,
+      sequence,
+      storedAt,
+      headers: headersOf(msg),
+      get data() {
+        return msg.data
+      },
+    }
+  }
+
   /** Bytes of body and headers together. */
   get size(): number {
     return (this.#msg as unknown as { size(): number }).size()

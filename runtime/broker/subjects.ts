@@ -5,6 +5,7 @@
  * `*`, `>`, `%` and everything outside printable ASCII would otherwise change what the subject means.
  */
 import { ConfigError, PayloadError, describe } from '../errors.ts'
+import { formatPlanned, readPlanned } from '../time/planned.ts'
 
 /** The three queues of a mailbox, highest first. */
 export const LANES = ['high', 'normal', 'low'] as const
@@ -129,6 +130,10 @@ export class Subjects {
   }
   event(actor: string, message: string, event: string): string {
     return `${this.namespace}.event.${actor}.${encodeToken(message)}.${event}`
+  }
+  /** Where all events of an actor begin; with '' those of all actors. */
+  eventsOf(actor: string): string {
+    return actor === '' ? `${this.namespace}.event.` : `${this.namespace}.event.${actor}.`
   }
   systemEvent(system: string, event: string): string {
     return `${this.namespace}.event.system.${encodeToken(system)}.${event}`
@@ -332,21 +337,17 @@ export class Subjects {
   }
 }
 
-/** A planned time as a subject token: `20270328T010000Z`; with milliseconds `20270328T010000,250Z`, since a dot would end the token. */
-export function plannedToken(planned: number): string {
-  const text = new Date(planned).toISOString().replaceAll(/[-:]/g, '').replace('.', ',')
-  return text.replace(',000Z', 'Z')
+/** A planned time as a subject token: `20270328T010000Z`; with its fraction `20270328T010000,250Z`, since a dot would end the token. */
+function plannedToken(planned: number): string {
+  return formatPlanned(planned).replaceAll(/[-:]/g, '').replace('.', ',')
 }
 
-const PLANNED = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(?:,(\d{3}))?Z$/
-
 /** Epoch ms, or undefined for a token that no planned time made. */
-export function parsePlanned(token: string): number | undefined {
-  const parts = PLANNED.exec(token)
-  if (parts === null) return undefined
-  const [, year, month, day, hour, minute, second, ms = '000'] = parts
-  const planned = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`)
-  return Number.isNaN(planned) ? undefined : planned
+function parsePlanned(token: string): number | undefined {
+  const [, year, month, day, hour, minute, rest] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(.*)$/.exec(token) ?? []
+  return rest === undefined
+    ? undefined
+    : readPlanned(`${year}-${month}-${day}T${hour}:${minute}:${rest.replace(',', '.')}`)
 }
 
 const TAIL = 'tail'

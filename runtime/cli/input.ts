@@ -4,7 +4,8 @@ import { text as readAll } from 'node:stream/consumers'
 
 import { actorRef, type MessageRef } from '../actor.ts'
 import { ConfigError, PayloadError, describe, toError } from '../errors.ts'
-import { parseInstant, type Duration } from '../time/duration.ts'
+import { systemClock } from '../time/clock.ts'
+import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
 import { usage } from './parse.ts'
 
 /** `mailer.welcome`. Throws `ConfigError` `USAGE` or `INVALID_NAME`. */
@@ -34,7 +35,8 @@ export async function payloadOf(text: string | undefined): Promise<unknown> {
   return jsonOf(content, `the content of ${file}`)
 }
 
-function jsonOf(text: string, what: string): unknown {
+/** The value that JSON says; `what` is where it stood. Throws `PayloadError` `UNDECODABLE`. */
+export function jsonOf(text: string, what: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
@@ -58,6 +60,13 @@ export function headerOf(pair: string): readonly [string, string] {
 /** A duration as it is written, or a moment: what begins with a year. */
 export function durationOrDate(text: string | undefined, name: string): Duration | Date | undefined {
   return text === undefined || !/^\d{4}-/.test(text) ? text : new Date(parseInstant(text, name))
+}
+
+/** A moment in the past: as it is written, or so long ago. */
+export function momentAgo(text: string | undefined, name: string): Date | undefined {
+  const value = durationOrDate(text, name)
+  if (value === undefined || value instanceof Date) return value
+  return new Date(systemClock.now() - parseDuration(value, name))
 }
 
 /** A whole number from 1. Throws `ConfigError` `USAGE`. */

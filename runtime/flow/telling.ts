@@ -1,7 +1,7 @@
 /** What a worker tells of its messages: events on NATS by the actor's level, and to listeners in this process whatever the level. */
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
-import { QUIET_EVENTS, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
+import { isTold, LEAST_LEVEL, type EventLevel, type MessageEvent, type MessageEvents } from '../events.ts'
 import type { Message } from '../message.ts'
 import type { Secrets } from '../secrets.ts'
 import { systemClock } from '../time/clock.ts'
@@ -51,15 +51,13 @@ export class Telling {
   tell<K extends keyof MessageEvents>(event: K, message: About, detail: Detail<K>): void {
     const data = this.#dataOf(message, detail) as MessageEvents[K]
     this.#host.onEvent(event, data)
-    // Progress is asked for by its handler, so it is always told.
-    if (event !== 'progress' && (this.#level === 'off' || (this.#level === 'failures' && QUIET_EVENTS.has(event))))
-      return
+    if (!isTold(event, this.#level)) return
     this.#host.publisher.tell(this.#host.subjects.event(message.actor, message.name, event), this.#json(event, data))
   }
 
-  #json(event: keyof MessageEvents, data: MessageEvent): Uint8Array {
+  #json(event: keyof MessageEvents, data: object): Uint8Array {
     // What happens to healthy messages carries nothing of theirs.
-    if (QUIET_EVENTS.has(event)) return Buffer.from(JSON.stringify(data))
+    if (LEAST_LEVEL[event] === 'all') return Buffer.from(JSON.stringify(data))
     try {
       return Buffer.from(this.#host.secrets.toJson(data) ?? '')
     } catch {

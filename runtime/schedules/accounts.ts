@@ -21,6 +21,7 @@ import type { Run } from '../flow/run.ts'
 import type { Message } from '../message.ts'
 import type { Outcome, Status } from '../outcome.ts'
 import { systemClock } from '../time/clock.ts'
+import { plannedAt } from '../time/planned.ts'
 import { Chains, type Link } from './chains.ts'
 import { addEntry, readAccount, type Account, type Entry, type RunOutcome } from './ledger.ts'
 import { formatMoment } from './moments.ts'
@@ -192,7 +193,9 @@ export class Accounts {
     const cause: Cause = { actor, message: message.name, id: message.id, status, place: `${stream}:${sequence}` }
     await broker.publisher.publish({
       subject: broker.subjects.dueAfter(actor, target, schedule),
-      payload: Buffer.from(JSON.stringify({ cause, planned: storedAt, message: sends } satisfies Notice)),
+      payload: Buffer.from(
+        JSON.stringify({ cause, planned: plannedAt(storedAt, (sequence % 999) + 1), message: sends } satisfies Notice),
+      ),
       headers: encodeHeaders([[H.dedupe, `after:${sequence}:${target}:${schedule}`]]),
       stream: broker.subjects.timerStream(actor),
       repeatMs: REPEAT_MS,
@@ -211,7 +214,7 @@ export class Accounts {
 /** What a notice says: which message ended how; the planned time of the run after it; and which message that run sends. */
 export interface Notice {
   readonly cause: Cause
-  /** When the message that ended was stored: the same however often it is told. */
+  /** When the message that ended was stored, with a fraction by its place: the same however often it is told, and nobody else's. */
   readonly planned: number
   readonly message: string
 }

@@ -1,5 +1,6 @@
 /** What a handler sees of the schedule that made its message: `ctx.schedule`. */
 import type { Broker } from '../broker/broker.ts'
+import { readPlanned } from '../time/planned.ts'
 import type { RunOccurrence } from './accounts.ts'
 import { readAccount } from './ledger.ts'
 import type { Cause, Maker } from './record.ts'
@@ -38,7 +39,7 @@ export async function runBefore(
   actor: string,
   { claim, account }: RunOccurrence,
 ): Promise<ScheduledRun | undefined> {
-  const before = account?.entry.previous === undefined ? undefined : Date.parse(account.entry.previous)
+  const before = account?.entry.previous === undefined ? undefined : readPlanned(account.entry.previous)
   if (before === undefined) return undefined
   const found = await readAccount(broker, { actor, schedule: claim.schedule, planned: before })
   return found && runOf(before, found)

@@ -9,7 +9,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
 import { optionHeaders } from '../client/options.ts'
-import { formatMoment } from './moments.ts'
+import { formatPlanned, readPlanned } from '../time/planned.ts'
 import { bodyOf, type StoredSend } from './send.ts'
 
 /** Which occurrence a message claims to be. */
@@ -21,16 +21,16 @@ export interface Claim {
 
 /** The message's id, and the value of `Troupe-Schedule`: `daily-digest@2027-03-28T08:00:00Z`. */
 export function occurrenceId(schedule: string, planned: number): string {
-  return `${schedule}@${formatMoment(planned)}`
+  return `${schedule}@${formatPlanned(planned)}`
 }
 
-const CLAIM = /^([a-zA-Z0-9_-]{1,128})@(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?Z)$/
+const CLAIM = /^([a-zA-Z0-9_-]{1,128})@([\dTZ:.-]{20,27})$/
 
 /** What a header claims, whoever wrote it. */
 export function readClaim(header: string | undefined): Claim | undefined {
   const match = header === undefined ? null : CLAIM.exec(header)
-  const planned = match?.[2] === undefined ? NaN : Date.parse(match[2])
-  return match?.[1] === undefined || Number.isNaN(planned) ? undefined : { schedule: match[1], planned }
+  const planned = match?.[2] === undefined ? undefined : readPlanned(match[2])
+  return match?.[1] === undefined || planned === undefined ? undefined : { schedule: match[1], planned }
 }
 
 export function proofOf(salt: string, { schedule, planned }: Claim): string {

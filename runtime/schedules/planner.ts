@@ -12,6 +12,7 @@
  *    nothing is an occurrence any more.)
  */
 import { formatDuration, parseDuration } from '../time/duration.ts'
+import { formatPlanned } from '../time/planned.ts'
 import { hasTimes, MAX_JITTER_MS, type Overlap } from './definition.ts'
 import { formatMoment } from './moments.ts'
 import { first, plannedAfter, plannedBefore, plannedIn, type Planned } from './planned.ts'
@@ -68,7 +69,7 @@ const MAX_WAITING = 1_000
 const MAX_TRACKED = 1_000
 const SKIP_WITHIN_MS = 60_000
 const PACE_MS = 1_000
-const MAX_TAKEN = 50
+const MAX_TAKEN = 100
 
 interface Draft {
   readonly id: string
@@ -150,7 +151,7 @@ function leaveRunning(draft: Draft, ends: ReadonlyMap<number, Ended>, limits: Li
   if (dead !== undefined && definition.pauseOnFailure === true && paused === undefined)
     draft.pause = {
       at: formatMoment(draft.now),
-      note: `the run of ${formatMoment(dead.planned)} became a dead letter`,
+      note: `the run of ${formatPlanned(dead.planned)} became a dead letter`,
       onFailure: true,
     }
   return lost
@@ -162,13 +163,21 @@ function lostAfter({ definition: { lostAfter: own } }: ScheduleRecord, { lostAft
 
 const isPaused = ({ record, pause }: Draft): boolean => record.paused !== undefined || pause !== undefined
 const isBusy = ({ running, sending }: Draft): boolean => running.length + sending > 0
-const isOver = ({ record, limited }: Draft): boolean => limited >= (record.definition.limit ?? Infinity)
+
+/** Whether its limit leaves no room for one more. What waits has its place; but with `cancelOther` it would make room. */
+function isOver({ record, limited, waiting }: Draft): boolean {
+  const { limit = Infinity, overlap } = record.definition
+  const held = overlap === 'cancelOther' ? 0 : waiting.filter(isLimited).length
+  return limited + held >= limit
+}
 
 function sendWaiting(draft: Draft): void {
   const [next] = draft.waiting
   if (next === undefined || isBusy(draft) || isPaused(draft)) return
   draft.waiting.shift()
-  send(draft, next)
+  const { limit = Infinity } = draft.record.definition
+  if (isLimited(next) && draft.limited >= limit) skip(draft, next, `the limit of ${limit} is reached`)
+  else send(draft, next)
 }
 
 /** One occurrence whose time has come meets what still runs. */
@@ -190,7 +199,7 @@ function admit(draft: Draft, occurrence: Occurrence, overlap: Overlap = draft.re
     case 'cancelOther':
       draft.cancel.push(...draft.running.map(({ planned }) => planned))
       for (const other of draft.waiting.splice(0))
-        skip(draft, other, `overlap cancelOther: ${formatMoment(occurrence.planned)} takes its place`)
+        skip(draft, other, `overlap cancelOther: ${formatPlanned(occurrence.planned)} takes its place`)
       return wait(draft, occurrence)
     default:
       return overlap satisfies never
@@ -200,7 +209,7 @@ function admit(draft: Draft, occurrence: Occurrence, overlap: Overlap = draft.re
 function stillRuns({ running, steps }: Draft): string {
   const sent = steps.find(({ kind }) => kind === 'send')?.occurrence.planned
   const planned = running[0]?.planned ?? sent
-  return `the run of ${planned === undefined ? 'before' : formatMoment(planned)} is not finished`
+  return `the run of ${planned === undefined ? 'before' : formatPlanned(planned)} is not finished`
 }
 
 /** Whether it counts towards `limit`: what people ask for by hand does not. */

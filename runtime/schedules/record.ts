@@ -9,6 +9,7 @@
  */
 import { TroupeError, toError } from '../errors.ts'
 import { parseInstant } from '../time/duration.ts'
+import { formatPlanned, readPlanned } from '../time/planned.ts'
 import { readDefinition, readOverlap, type Definition, type Overlap } from './definition.ts'
 import { formatMoment } from './moments.ts'
 import { invalid, readObject, readSome, readWhole, refuse } from './refuse.ts'
@@ -206,7 +207,7 @@ export function encodeRecord(record: ScheduleRecord): Uint8Array {
     ...(past.length === 0 ? {} : { past: past.map(withMoments) }),
     state: {
       cursor: formatMoment(cursor),
-      ...(last === undefined ? {} : { last: formatMoment(last) }),
+      ...(last === undefined ? {} : { last: formatPlanned(last) }),
       ...(due === undefined ? {} : { due: formatMoment(due) }),
       ...lists({ running, waiting, spans, asked }),
       ...(taken.length === 0 ? {} : { taken }),
@@ -227,7 +228,7 @@ function withMoments(object: object): object {
   return Object.fromEntries(
     Object.entries(object).map(([key, value]) => [
       key,
-      typeof value === 'number' && (MOMENTS as readonly string[]).includes(key) ? formatMoment(value) : value,
+      typeof value === 'number' && (MOMENTS as readonly string[]).includes(key) ? formatPlanned(value) : value,
     ]),
   )
 }
@@ -385,7 +386,8 @@ function listOf<T>(value: unknown, name: string, read: (value: unknown, name: st
 }
 
 function at(value: unknown, name: string, otherwise?: number): number {
-  return value === undefined && otherwise !== undefined ? otherwise : parseInstant(value, name)
+  if (value === undefined && otherwise !== undefined) return otherwise
+  return (typeof value === 'string' ? readPlanned(value) : undefined) ?? parseInstant(value, name)
 }
 
 function count(value: unknown, name: string): number {

@@ -10,8 +10,9 @@ import type { Broker } from '../broker/broker.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { explainRefusal } from '../client/refusals.ts'
 import { ActorError, ConfigError, PayloadError, UnavailableError, didYouMean } from '../errors.ts'
-import { nextId } from '../time/chance.ts'
+import { nextId, random } from '../time/chance.ts'
 import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
+import { plannedAt } from '../time/planned.ts'
 import { linkOf, putLink, removeLink } from './chains.ts'
 import {
   checkScheduleId,
@@ -168,7 +169,12 @@ export class Schedules {
     await this.#change(id, which, (record) => {
       const { state } = record
       if (state.asked.length >= MAX_ASKED) throw tooManyAsked(id)
-      const asked = { planned: Math.floor(now()), by: 'trigger' as const, key, ...checked }
+      const asked = {
+        planned: plannedAt(Math.floor(now()), 1 + Math.floor(random() * 999)),
+        by: 'trigger' as const,
+        key,
+        ...checked,
+      }
       return { ...record, state: { ...state, asked: [...state.asked, asked] } }
     })
     return { key }

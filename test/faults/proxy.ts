@@ -16,7 +16,14 @@ export interface Proxy extends AsyncDisposable {
   readonly url: string
   /** Breaks all connections and takes no new ones, until `heal`. */
   cut(): void
+  /**
+   * The connections that are open stay so, and nothing passes on them any more: half-open. New ones are taken and pass, or not either
+   * (`newToo`). Ended by `heal`: what was kept back then passes.
+   */
+  freeze(options?: { newToo?: boolean }): void
   heal(): void
+  /** Connections that were taken, with those that ended. */
+  readonly taken: number
   /** What matches never reaches the server. How many did: `swallowed`. */
   swallow(matches: (message: Published) => boolean): void
   readonly swallowed: number
@@ -25,6 +32,8 @@ export interface Proxy extends AsyncDisposable {
 export async function startProxy(port: number): Promise<Proxy> {
   const sockets = new Set<Socket>()
   let isCut = false
+  let freezesNew = false
+  let taken = 0
   let swallowed = 0
   let matches: (message: Published) => boolean = () => false
   const passes = (message: Published): boolean => {
@@ -37,6 +46,7 @@ export async function startProxy(port: number): Promise<Proxy> {
       client.destroy()
       return
     }
+    taken++
     const upstream = connect(port, '127.0.0.1')
     for (const socket of [client, upstream]) {
       sockets.add(socket)
@@ -52,6 +62,7 @@ export async function startProxy(port: number): Promise<Proxy> {
     const read = filtered(passes, (bytes) => upstream.write(bytes))
     client.on('data', read)
     upstream.on('data', (bytes) => client.write(bytes))
+    if (freezesNew) for (const socket of [client, upstream]) socket.pause()
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -62,7 +73,18 @@ export async function startProxy(port: number): Promise<Proxy> {
   return {
     url: `nats://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
-    heal: () => void (isCut = false),
+    freeze: ({ newToo = false } = {}) => {
+      freezesNew = newToo
+      for (const socket of sockets) socket.pause()
+    },
+    heal: () => {
+      isCut = false
+      freezesNew = false
+      for (const socket of sockets) socket.resume()
+    },
+    get taken() {
+      return taken
+    },
     swallow: (test) => void (matches = test),
     get swallowed() {
       return swallowed

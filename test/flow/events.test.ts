@@ -1,12 +1,20 @@
+import { jetstream } from '@nats-io/jetstream'
 import { defineActor, retry, snooze, type EventLevel } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
-import { eventually, testBundle } from '../kit/system.ts'
+import { LEAST_LEVEL } from '#runtime/events.js'
+
+import { makeProject } from '../kit/cli.ts'
+import { startServer } from '../kit/server.ts'
+import { eventually, gate, testBundle, type Bundle } from '../kit/system.ts'
+
+const LONG_AGO = 1
 
 const actor = defineActor('talks', {
   retry: { attempts: 2, backoff: { base: '1ms' } },
   messages: {
     fine: () => 'ok',
+    tells: (_payload: unknown, ctx) => ctx.progress({ half: true }),
     once: (_payload: unknown, ctx) => (ctx.attempt === 1 ? retry({ reason: 'once' }) : 'ok'),
     fails: (): never => {
       throw new Error('no')
@@ -15,50 +23,68 @@ const actor = defineActor('talks', {
   },
 })
 
-/** The events of one run of everything, as they are heard on NATS. */
-async function heardAt(
-  level: EventLevel,
-): Promise<{ subjects: string[]; bodies: Map<string, Record<string, unknown>>; namespace: string }> {
-  await using t = await testBundle({ system: 'talker' })
-  const bodies = new Map<string, Record<string, unknown>>()
-  const subjects: string[] = []
-  t.troupe.connection.subscribe(`${t.namespace}.event.>`, {
+interface Heard {
+  readonly subjects: string[]
+  readonly bodies: Map<string, Record<string, unknown>>
+}
+
+/** Events of messages and of the system itself, as they are heard on NATS. */
+async function listen({ troupe, namespace }: Bundle): Promise<Heard> {
+  const heard: Heard = { subjects: [], bodies: new Map() }
+  troupe.connection.subscribe(`${namespace}.event.>`, {
     callback: (_error, msg) => {
-      subjects.push(msg.subject.slice(t.namespace.length + 1))
-      bodies.set(subjects.at(-1) as string, msg.json())
+      const subject = msg.subject.slice(namespace.length + 1)
+      // How children are started and stopped is supervision's.
+      if (/\.child-/.test(subject)) return
+      heard.subjects.push(subject)
+      heard.bodies.set(subject, msg.json())
     },
   })
-  await t.troupe.connection.flush()
+  await troupe.connection.flush()
+  return heard
+}
+
+/** The events of one run of everything. */
+async function heardAt(level: EventLevel): Promise<Heard> {
+  await using t = await testBundle({ system: 'talker', events: level })
+  const heard = await listen(t)
+  const sender = await t.sender({ events: level, sender: 'shop' })
   const system = await t.another([actor], { events: level, system: 'talker' })
-  await t.troupe.send(actor.fine, undefined, { id: 'f' })
-  await t.troupe.send(actor.once, {})
-  await t.troupe.send(actor.fails, undefined, { id: 'd' })
-  await t.troupe.send(actor.naps, {})
-  await t.troupe.send(actor.fine, undefined, { expires: '1ms', delay: '20ms' })
-  await t.events.wait('done', { count: 3 })
-  await t.events.wait('dead')
+  await sender.send(actor.fine, undefined, { id: 'f' })
+  await sender.send(actor.tells, undefined)
+  await sender.send(actor.once, {})
+  await sender.send(actor.fails, undefined, { id: 'd' })
+  await sender.send(actor.naps, {})
+  await sender.send(actor.fine, undefined, { id: 'x', headers: {}, expires: new Date(LONG_AGO) })
+  await sender.send(actor.fine, undefined, { id: 'c', delay: '1h' })
+  await sender.cancel('talks', { id: 'c' })
+  await t.events.wait('done', { count: 4 })
+  for (const event of ['dead', 'expired', 'cancelled'] as const) await t.events.wait(event)
   await system.stop()
   await t.troupe.connection.flush()
-  return { subjects, bodies, namespace: t.namespace }
+  return heard
 }
+
+const FAILURES = [
+  'event.system.talker.started',
+  'event.talks.tells.progress',
+  'event.talks.once.retry',
+  'event.talks.fails.retry',
+  'event.talks.fails.dead',
+  'event.talks.fine.expired',
+  'event.talks.fine.cancelled',
+  'event.system.talker.stopping',
+  'event.system.talker.stopped',
+]
 
 describe('events on NATS', () => {
   it('at level off: nothing', async () => {
     expect((await heardAt('off')).subjects).toEqual([])
   })
 
-  it('at level failures: what went wrong, and the life of the system', async () => {
+  it('at level failures: what went wrong, progress, and the life of the system', async () => {
     const { subjects, bodies } = await heardAt('failures')
-    expect(new Set(subjects)).toEqual(
-      new Set([
-        'event.system.talker.started',
-        'event.talks.once.retry',
-        'event.talks.fails.retry',
-        'event.talks.fails.dead',
-        'event.system.talker.stopping',
-        'event.system.talker.stopped',
-      ]),
-    )
+    expect(new Set(subjects)).toEqual(new Set(FAILURES))
     expect(bodies.get('event.talks.fails.dead')).toMatchObject({
       id: 'd',
       actor: 'talks',
@@ -70,6 +96,8 @@ describe('events on NATS', () => {
       at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     })
     expect(bodies.get('event.talks.once.retry')).toMatchObject({ attempt: 1, failure: { message: 'once' } })
+    expect(bodies.get('event.talks.tells.progress')).toMatchObject({ value: { half: true } })
+    expect(bodies.get('event.talks.fine.cancelled')).toMatchObject({ id: 'c', reason: 'cancelled' })
     expect(bodies.get('event.system.talker.started')).toMatchObject({
       system: 'talker',
       actors: ['talks'],
@@ -77,13 +105,149 @@ describe('events on NATS', () => {
     })
   })
 
-  it('at level all: also what happens to every healthy message', async () => {
+  it('at level all: also what happens to every healthy message, from its sender on', async () => {
     const { subjects, bodies } = await heardAt('all')
-    const count = (name: string): number => subjects.filter((subject) => subject === name).length
-    expect(count('event.talks.fine.started')).toBeGreaterThanOrEqual(1)
-    expect(count('event.talks.fine.done')).toBeGreaterThanOrEqual(1)
-    expect(count('event.talks.naps.snooze')).toBe(1)
+    const quiet = ['fine.sent', 'fine.started', 'fine.done', 'naps.snooze'].map((name) => `event.talks.${name}`)
+    expect(subjects).toEqual(expect.arrayContaining([...FAILURES, ...quiet]))
+    expect(subjects.filter((subject) => subject.endsWith('.sent'))).toHaveLength(7)
     expect(bodies.get('event.talks.fine.done')).toMatchObject({ actor: 'talks', durationMs: expect.any(Number) })
+    expect(bodies.get('event.talks.naps.sent')).toMatchObject({ attempt: 1, sender: 'shop', lane: 'normal' })
+    expect(bodies.get('event.talks.fine.sent')).toMatchObject({ id: 'c', due: expect.stringMatching(/^20/) })
+  })
+
+  it('released, when a stop ends a run', async () => {
+    const started = gate()
+    const slow = defineActor('slow', {
+      messages: {
+        go: (_payload: unknown, ctx) =>
+          new Promise((_resolve, reject) => {
+            ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error))
+            started.open()
+          }),
+      },
+    })
+    await using t = await testBundle({ actors: [slow], events: 'all' })
+    const heard = await listen(t)
+    await t.troupe.send(slow.go, undefined, { id: 's' })
+    await started.passed
+    await t.system.stop({ within: 0 })
+    await t.troupe.connection.flush()
+    expect(heard.bodies.get('event.slow.go.released')).toMatchObject({ id: 's', attempt: 1 })
+  })
+
+  it('are listed with their levels: no event is without one', () => {
+    expect(LEAST_LEVEL).toMatchObject({ sent: 'all', progress: 'failures', dead: 'failures' })
+  })
+})
+
+describe('the level of an actor', () => {
+  it('is its own option before the setting', async () => {
+    const loud = defineActor('loud', { events: 'all', messages: { go: () => 'ok' } })
+    const mute = defineActor('mute', {
+      events: 'off',
+      retry: false,
+      messages: { go: () => Promise.reject(new Error()) },
+    })
+    await using t = await testBundle({ actors: [loud, mute] })
+    const heard = await listen(t)
+    await t.troupe.send(loud.go, undefined)
+    await t.troupe.send(mute.go, undefined)
+    await t.events.wait('done')
+    await t.events.wait('dead')
+    await t.troupe.connection.flush()
+    expect(heard.subjects.toSorted()).toEqual(['event.loud.go.done', 'event.loud.go.sent', 'event.loud.go.started'])
+  })
+
+  it('is checked in the definition', () => {
+    expect(() => defineActor('loud', { events: 'faliures' as never, messages: { go: () => 'ok' } })).toThrow(
+      /expected loud.events to be one of off, failures, all, got: "faliures", did you mean "failures"\?/,
+    )
+  })
+
+  it('may be changed while it runs, in every system, and holds when its worker is restarted', async () => {
+    await using t = await testBundle({ actors: [actor], system: 'one' })
+    await t.another([actor], { system: 'two' })
+    const heard = await listen(t)
+    await using project = await makeProject({
+      env: { TROUPE_NATS_SERVERS: t.server.url, TROUPE_NAMESPACE: t.namespace },
+    })
+    const changed = await project.troupe('events', 'talks', 'all', '--json')
+    expect(JSON.parse(changed.stdout)).toEqual({
+      actor: 'talks',
+      systems: [
+        { system: 'one', runs: true, level: 'all' },
+        { system: 'two', runs: true, level: 'all' },
+      ],
+    })
+    await t.system.supervision.restart('talks')
+    for (let n = 0; n < 4; n++) await t.troupe.ask(actor.fine, undefined)
+    await eventually('all are told', () => heard.subjects.filter((name) => name.endsWith('.done')).length === 4)
+
+    const back = await project.troupe('events', 'talks', 'default')
+    expect(back).toMatchObject({ code: 0, stdout: expect.stringMatching(/one +talks +failures/) as string })
+    const before = heard.subjects.length
+    await t.troupe.ask(actor.fine, undefined)
+    await t.troupe.connection.flush()
+    expect(heard.subjects).toHaveLength(before)
+
+    expect(await project.troupe('events', 'talks', 'loud')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('expected LEVEL to be one of off, failures, all') as string,
+    })
+    expect(await project.troupe('events', 'nobody')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('expected a running system with actor nobody') as string,
+    })
+  }, 60_000)
+
+  it('all does not trouble a sender that may not publish events', async () => {
+    const conf = `authorization { users: [
+      { user: all, password: a }
+      { user: shop, password: s, permissions: { publish: { deny: ["*.event.>"] } } }
+    ] }`
+    await using server = await startServer({ conf })
+    await using t = await testBundle({ server: { ...server, url: server.url.replace('//', '//all:a@') } })
+    await t.another([actor], { events: 'all' })
+    const heard = await listen(t)
+    const shop = await t.sender({ servers: server.url.replace('//', '//shop:s@'), events: 'all' })
+    for (let n = 0; n < 5; n++) expect(await shop.ask(actor.fine, undefined)).toBe('ok')
+    await eventually('the worker tells', () => heard.subjects.filter((name) => name.endsWith('.done')).length === 5)
+    expect(heard.subjects.filter((name) => name.endsWith('.sent'))).toEqual([])
+  })
+})
+
+describe('a capture of events', () => {
+  it('keeps them in a stream with limits, for history', async () => {
+    await using t = await testBundle({
+      actors: [actor],
+      events: 'all',
+      retention: { events: '2h', eventBytes: 2_000_000 },
+    })
+    await t.troupe.ask(actor.once, {}, { id: 'kept' })
+    const stream = await jetstream(t.troupe.connection).streams.get(`${t.namespace}-events`)
+    expect((await stream.info()).config).toMatchObject({
+      subjects: [`${t.namespace}.event.>`],
+      max_age: 2 * 3600 * 1e9,
+      max_bytes: 2_000_000,
+      discard: 'old',
+    })
+    const events: string[] = []
+    await eventually('all are stored', async () => {
+      events.length = 0
+      const { state } = await stream.info()
+      for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+        const message = await stream.getMessage({ seq })
+        if (message?.json<{ id?: string }>().id === 'kept') events.push(message.subject.replace(/.*\./, ''))
+      }
+      return events.includes('done')
+    })
+    expect(events).toEqual(['started', 'retry', 'started', 'done'])
+  })
+
+  it('is not made unless it is asked for', async () => {
+    await using t = await testBundle({ actors: [actor], events: 'all' })
+    const reply = await t.troupe.connection.request(`$JS.API.STREAM.INFO.${t.namespace}-events`)
+    expect(reply.json()).toMatchObject({ error: { err_code: 10059 } })
   })
 })
 

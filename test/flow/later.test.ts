@@ -24,6 +24,7 @@ function alarm(): { ran: Ran[]; actor: ReturnType<typeof make> } {
   return { ran, actor: make() }
 }
 const make = () => alarm().actor
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
 
 describe('a delayed message', () => {
   it.each(['20ms', '400ms', '900ms', '1500ms'])('comes after %s, not before', async (delay) => {
@@ -55,6 +56,36 @@ describe('a delayed message', () => {
     await t.events.wait('done')
     await t.troupe.ask(actor.ring, 'last')
     expect(ran.map((one) => one.payload)).toEqual([1, 'last'])
+  })
+
+  it('that is due with thousands is published with some, not with all at once: the loop goes on between', async () => {
+    const { ran, actor } = alarm()
+    await using t = await testBundle({ actors: [actor] })
+    const at = new Date(Date.now() + 2_000)
+    await t.troupe.sendMany(actor.ring, numbers(2_000), { at })
+    const held = (): number => t.system.timers.get('alarm')?.held.count ?? 0
+    let [before, largest] = [0, 0]
+    // Seen at each turn of the loop: what is published in one go is gone between two looks.
+    while (ran.length < 2_000) {
+      await new Promise((resolve) => setImmediate(resolve))
+      largest = Math.max(largest, before - held())
+      before = held()
+    }
+    expect(largest).toBeGreaterThan(0)
+    expect(largest).toBeLessThanOrEqual(256)
+  })
+
+  it('is parked with at most 512 others at a time, however many come', async () => {
+    const { actor } = alarm()
+    await using t = await testBundle({ actors: [actor] })
+    const sent = t.troupe.sendMany(actor.ring, numbers(4_000), { delay: '1h' })
+    let most = 0
+    const look = setInterval(() => (most = Math.max(most, t.system.timers.get('alarm')?.holding ?? 0)))
+    await sent
+    await eventually('all are parked', async () => (await parkedIn(t)) === 4_000)
+    clearInterval(look)
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(512)
   })
 
   it('under an id that waits already is the same message', async () => {

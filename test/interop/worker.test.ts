@@ -2,8 +2,19 @@
  * A worker in another language: one that is written from PROTOCOL.md on a bare socket (clients/worker), with Troupe's own senders, workers and
  * commands on the other side of the wire.
  */
-import { actorRef, connect, defineActor, run, type DeadLetter, type MessageRef, type System, type Troupe } from 'troupe'
+import {
+  actorRef,
+  connect,
+  declareActor,
+  defineActor,
+  run,
+  type DeadLetter,
+  type MessageRef,
+  type System,
+  type Troupe,
+} from 'troupe'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 
 import { startServer, type TestServer } from '../kit/server.ts'
 import { eventually, gate, rejection } from '../kit/system.ts'
@@ -67,6 +78,7 @@ function handlers(by: string, wire: SocketWire): Handlers {
     echo: (payload) => payload,
     fail: () => Promise.reject(Object.assign(new Error('no such mailbox'), { code: 'ENOMAIL' })),
     flaky: (payload, { attempt }) => (attempt < 2 ? new Verdict('retry', 700, 'not yet') : { attempt, payload }),
+    slowly: (_payload, { attempt }) => (attempt < 2 ? new Verdict('retry', 1_800, 'not yet') : { attempt }),
     soon: (_payload, { attempt }) => (attempt < 3 ? new Verdict('retry', 1, 'not yet') : { attempt }),
     sleepy: (_payload, { id, attempt }) =>
       ran.filter((one) => one.id === id).length < 2 ? new Verdict('snooze', 5) : { attempt },
@@ -84,8 +96,11 @@ function handlers(by: string, wire: SocketWire): Handlers {
   return Object.fromEntries(Object.entries(all).map(([message, handle]) => [message, noting(message, handle)]))
 }
 
-async function startWorker(by: string, options: Partial<WorkerOptions> & { wire?: SocketWire } = {}): Promise<Foreign> {
-  const { wire = await openSocket(server.url), ...own } = options
+async function startWorker(
+  by: string,
+  options: Partial<WorkerOptions> & { wire?: SocketWire; hasTimer?: boolean } = {},
+): Promise<Foreign> {
+  const { wire = await openSocket(server.url), hasTimer = true, ...own } = options
   const place = { namespace, actor: 'foreign', leaseMs: own.leaseMs ?? 1_000 }
   const timer = new Timer(wire, place)
   const names = Object.keys(handlers(by, wire))
@@ -99,7 +114,7 @@ async function startWorker(by: string, options: Partial<WorkerOptions> & { wire?
     ...own,
   })
   await worker.start()
-  await timer.start()
+  if (hasTimer) await timer.start()
   ending.push(async () => wire.kill())
   return { worker, wire }
 }
@@ -136,6 +151,13 @@ async function letters(): Promise<DeadLetter[]> {
 async function stored(stream: string): Promise<number> {
   const reply = await troupe.connection.request(`$JS.API.STREAM.INFO.${namespace}-${stream}`)
   return reply.json<{ state: { messages: number } }>().state.messages
+}
+
+/** Whether a delayed message has come to its parking place. */
+async function isParked(message: string, id: string): Promise<boolean> {
+  const place = JSON.stringify({ last_by_subj: `${namespace}.timer.at.foreign.${message}.${id}` })
+  const reply = await troupe.connection.request(`$JS.API.STREAM.MSG.GET.${namespace}-timer-foreign`, place)
+  return reply.json<{ error?: unknown }>().error === undefined
 }
 
 const attempts = (id: string): number[] => ran.filter((one) => one.id === id).map(({ attempt }) => attempt)
@@ -229,7 +251,7 @@ describe('a worker on a bare socket', () => {
     for (const ended of [running, waiting]) expect(await ended).toMatchObject({ code: 'CANCELLED' })
 
     const parked = rejection(troupe.ask(refOf('echo'), {}, { id: 'parked', delay: '1m' }))
-    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    await eventually('it is parked', () => isParked('echo', 'parked'))
     expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
     expect(await parked).toMatchObject({ code: 'CANCELLED' })
     expect(ran.map(({ id }) => id)).toEqual(['runs'])
@@ -239,7 +261,7 @@ describe('a worker on a bare socket', () => {
     await startWorker('a')
     const due = Date.now() + 900
     await troupe.send(refOf('echo'), 'first', { id: 'one', at: due + 600, replace: true })
-    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    await eventually('it is parked', () => isParked('echo', 'one'))
     expect(await troupe.ask(refOf('echo'), 'second', { id: 'one', at: due, replace: true })).toBe('second')
     expect(Date.now()).toBeGreaterThanOrEqual(due)
     await eventually(
@@ -302,9 +324,10 @@ describe('a worker on a bare socket keeps the promises', () => {
   it('P1: one that dies between parking a retry and its ack leaves one message to run, not two', async () => {
     const dying = await dyingAt(/^\$JS\.ACK\..*\.normal\./)
     await startWorker('a', { wire: dying, leaseMs: 700 })
-    await troupe.send(refOf('flaky'), 'x', { id: 'forked', keep: '1h' })
+    await troupe.send(refOf('slowly'), 'x', { id: 'forked', keep: '1h' })
     await eventually('it has died', () => dying.hasDied())
     expect(await stored('timer-foreign')).toBe(1)
+    // Its lease is over long before the retry is due: it is delivered again while its copy is still parked.
     await startWorker('b', { leaseMs: 700 })
     await eventually(
       'nothing is left',
@@ -334,6 +357,66 @@ describe('a worker on a bare socket keeps the promises', () => {
     open.open()
     expect(await asked).toBe('waited')
     expect(attempts('handed over')).toEqual([1, 1])
+  })
+})
+
+/** The actor as services in TypeScript know it that have none of its code. */
+const declared = declareActor('foreign', {
+  lease: '1s',
+  description: 'Written in another language',
+  messages: {
+    echo: { payload: z.object({ n: z.number() }), description: 'Answers what it is asked' },
+    flaky: {},
+    wait: {},
+  },
+})
+
+describe('an actor that is declared here and runs elsewhere', () => {
+  async function hostTimer(): Promise<void> {
+    const system = await run({ actors: [declared], servers: server.url, namespace, signals: false, logLevel: 'silent' })
+    ending.push(() => system.stop({ within: 0 }))
+  }
+
+  it('is sent to with types and its schema, and Troupe runs its timer', async () => {
+    await hostTimer()
+    await startWorker('bare', { hasTimer: false })
+    const due = Date.now() + 800
+    expect(await troupe.ask(declared.echo, { n: 1 }, { at: due })).toEqual({ n: 1 })
+    expect(Date.now()).toBeGreaterThanOrEqual(due)
+    expect(await troupe.ask(declared.flaky, 'x', { id: 'again' })).toEqual({ attempt: 2, payload: 'x' })
+    // @ts-expect-error the schema says that n is a number
+    expect(await rejection(troupe.send(declared.echo, { n: 'one' }))).toMatchObject({ code: 'INVALID_PAYLOAD' })
+    // @ts-expect-error there is no such message
+    expect(declared.nothing).toBeUndefined()
+
+    const parked = rejection(troupe.ask(declared.wait, {}, { id: 'parked', delay: '1m' }))
+    await eventually('it is parked', () => isParked('wait', 'parked'))
+    expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
+    expect(await parked).toMatchObject({ code: 'CANCELLED' })
+  })
+
+  it('is not run here, nor answered for', async () => {
+    await hostTimer()
+    await troupe.send(declared.echo, { n: 1 }, { id: 'waits' })
+    expect(await rejection(troupe.call(declared.echo, { n: 1 }))).toMatchObject({ code: 'NO_LIVE_WORKER' })
+    expect(await stored('mailbox-foreign')).toBe(1)
+    await startWorker('bare', { hasTimer: false })
+    await eventually('it has run', async () => (await stored('mailbox-foreign')) === 0)
+    expect(attempts('waits')).toEqual([1])
+  })
+
+  it('has schedules, whose accounts its worker keeps', async () => {
+    await hostTimer()
+    await startWorker('bare', { hasTimer: false })
+    await troupe.schedules.put('each-second', { every: '1s', send: declared.echo.with({ n: 7 }), overlap: 'skip' })
+    const ended = async (): Promise<unknown[]> =>
+      (await troupe.schedules.history('each-second')).filter(({ state }) => state === 'ended')
+    await eventually('three have ended', async () => (await ended()).length >= 3)
+    expect((await ended()).slice(0, 3)).toMatchObject(
+      Array.from({ length: 3 }, () => ({ outcome: { status: 'done', attempts: 1, result: { n: 7 } } })),
+    )
+    const runs = ran.filter(({ id }) => id.startsWith('each-second@')).map(({ id }) => id)
+    expect(new Set(runs).size).toBe(runs.length)
   })
 })
 

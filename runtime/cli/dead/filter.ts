@@ -1,9 +1,7 @@
 /** Which dead letters are meant, as flags. */
 import type { DeadFilter } from '../../client/dead.ts'
-import { systemClock } from '../../time/clock.ts'
-import { parseDuration } from '../../time/duration.ts'
 import type { FlagSpecs, FlagValues } from '../command.ts'
-import { countOf, durationOrDate, given } from '../input.ts'
+import { countOf, given, momentAgo } from '../input.ts'
 
 export const filterFlags = {
   id: { value: 'ID', meaning: 'with this id' },
@@ -25,13 +23,7 @@ export function filterOf(flags: FlagValues<typeof filterFlags>): DeadFilter {
     message: name,
     reason,
     olderThan: flags['older-than'],
-    since: moment(since),
+    since: momentAgo(since, 'since'),
     sequence: countOf(flags.sequence, 'sequence'),
   })
-}
-
-function moment(since: string | undefined): Date | undefined {
-  const value = durationOrDate(since, 'since')
-  if (value === undefined || value instanceof Date) return value
-  return new Date(systemClock.now() - parseDuration(value, 'since'))
 }

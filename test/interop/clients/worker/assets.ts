@@ -46,6 +46,13 @@ function streams({ namespace: ns, actor, leaseMs }: Place): ({ name: string } & 
     },
     {
       ...shared,
+      name: `${ns}-ledger`,
+      subjects: [`${ns}.ledger.>`],
+      description: 'Troupe: the accounts of schedules',
+      max_age: 30 * DAY,
+    },
+    {
+      ...shared,
       name: `${ns}-results`,
       subjects: [`${ns}.result.>`],
       description: 'Troupe: kept results',

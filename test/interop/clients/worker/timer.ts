@@ -82,6 +82,7 @@ export class Timer {
   /** A delayed message as its sender stored it. */
   async #onLater(delivery: Delivery): Promise<void> {
     const { namespace } = this.#place
+    if (delivery.headers['Troupe-After'] !== undefined) throw new Error('a notice: for a timer that knows schedules')
     const message = readMessage(delivery, namespace)
     const due = message.due ?? 0
     if (due - Date.now() > HOLD_MS) {
@@ -116,6 +117,8 @@ export class Timer {
   /** What the server released, half a second early. */
   async #onDue(delivery: Delivery): Promise<void> {
     const { namespace, actor } = this.#place
+    const [, , , , kind] = delivery.subject.split('.')
+    if (kind !== 'at' && kind !== 'retry') throw new Error('a tick: for a timer that knows schedules')
     const message = readMessage(delivery, namespace)
     const [stream, original] = [`${namespace}-mailbox-${actor}`, placeIn(message.headers['Troupe-Origin'])]
     const isRetry = delivery.subject === `${namespace}.timer.due.${actor}.retry.${original}`

@@ -7,7 +7,7 @@
  */
 import type { Headers } from '../../scenario/client.ts'
 import type { Received, Wire } from '../wire.ts'
-import { makeAssets, type Place } from './assets.ts'
+import { makeAssets, saltOf, type Place } from './assets.ts'
 import { followCancels, speaksOf, type Cancel } from './cancels.ts'
 import {
   fitting,
@@ -19,6 +19,7 @@ import {
   type Failure,
   type Letter,
 } from './copies.ts'
+import { account, isOver, type LedgerPlace } from './ledger.ts'
 import { readMessage, unreadable, type Delivery, type InvalidMessage, type Message } from './message.ts'
 import { pull } from './pull.ts'
 import { lookUp, unmark } from './redelivery.ts'
@@ -87,6 +88,7 @@ export class Worker {
   readonly #runs = new Set<Run>()
   readonly #ends = new Set<Promise<void>>()
   #cancels: readonly Cancel[] = []
+  #salt = ''
   #stopping = false
   #loop: Promise<void> = Promise.resolve()
   #whenFree = (): void => {}
@@ -102,6 +104,7 @@ export class Worker {
 
   async start(): Promise<void> {
     await makeAssets(this.#wire, this.#options)
+    this.#salt = await saltOf(this.#wire, this.#options)
     this.#cancels = await followCancels(this.#wire, this.#options, (cancel) => this.#onCancel(cancel))
     this.#answerCalls()
     await this.#wire.flush()
@@ -153,7 +156,7 @@ export class Worker {
       message = readMessage(delivery, namespace)
       ruleFor(message.headers, DEFAULT_RULE)
     } catch (error) {
-      message = unreadable(delivery)
+      message = unreadable(delivery, namespace)
       invalid = error as InvalidMessage
     }
     const heldUntil = performance.now() + leaseMs * SAFE_SHARE
@@ -194,6 +197,8 @@ export class Worker {
     const { message, delivery } = run
     const early = this.#check(run)
     if (early !== undefined) return early
+    if (message.headers['Troupe-Schedule'] !== undefined && (await isOver(this.#wire, message, delivery, this.#ledger)))
+      return { kind: 'settled' }
     if (delivery.count > 1) {
       const known = await lookUp(this.#wire, this.#options.namespace, message, delivery)
       if (known === 'settled') return { kind: 'settled' }
@@ -330,7 +335,12 @@ export class Worker {
     const body = Buffer.from(value === undefined ? '' : JSON.stringify(value))
     if (message.keepMs !== undefined)
       await store(this.#wire, `${namespace}-results`, keptOutcome(message, delivery, namespace, told), body)
+    await account(this.#wire, message, delivery, this.#ledger, endsOf(status, message, value))
     if (message.reply !== undefined) this.#wire.publish(message.reply, told, body)
+  }
+
+  get #ledger(): LedgerPlace {
+    return { ...this.#options, salt: this.#salt }
   }
 
   #onCancel(cancel: Cancel): void {
@@ -386,6 +396,13 @@ export class Worker {
       answer({ 'Nats-Service-Error-Code': code, 'Nats-Service-Error': message }, failureOf(error as Error))
     }
   }
+}
+
+/** What the ledger says of an end. A result of more than 8 KB is left out. */
+function endsOf(status: string, { attempt }: Message, value: unknown): { status: string } & Record<string, unknown> {
+  if (status !== 'done') return { status, attempts: attempt, failure: value }
+  const isShort = (JSON.stringify(value) ?? '').length <= 8_192
+  return { status, attempts: attempt, ...(value !== undefined && isShort ? { result: value } : {}) }
 }
 
 function dead(reason: string, error: Error): End {
