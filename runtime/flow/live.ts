@@ -61,13 +61,13 @@ export class Live {
   /** Runs one; never rejects. */
   async run(name: string, headers: HeaderBlock, data: Uint8Array, counted: LiveKind = 'calls'): Promise<LiveReply> {
     const from = systemClock.monotonic()
-    const reply = await this.#run(name, headers, data)
+    const reply = await this.#run(name, headers, data, counted)
     const error = reply.ok ? undefined : `${reply.code}:${reply.description}`
     this.#host.tally.of(name)[counted].ended(systemClock.monotonic() - from, error)
     return reply
   }
 
-  async #run(name: string, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
+  async #run(name: string, headers: HeaderBlock, data: Uint8Array, kind: LiveKind): Promise<LiveReply> {
     const spec = this.#host.spec.messages.get(name)
     if (spec === undefined) return refusal(LIVE_CODES.invalid, new Error(`no message ${name}`))
     if (this.#host.stopping) return refusal(LIVE_CODES.stopping, new Error('this worker is stopping'))
@@ -78,6 +78,7 @@ export class Live {
       liveMessage(this.#host.spec.name, name, headers),
       systemClock.monotonic() + this.#limit(spec),
     )
+    ctx.isForAll = kind === 'broadcasts'
     const ended = this.#answer(spec, ctx, headers, data)
     const entry = { ctx, ended }
     this.#running.add(entry)
