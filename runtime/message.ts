@@ -94,10 +94,12 @@ export function readMessage(placed: Placed, subjects: Subjects, actor: string): 
   return draft as Message
 }
 
-/** What is known of a message whose headers could not be read: enough to bury it. */
+/** What is known of a message whose headers could not be read: enough to bury it, and to tell who waits for it. */
 export function unreadableMessage(placed: Placed, subjects: Subjects, actor: string): Message {
   const draft = draftOf(placed, subjects, actor)
   draft.id = `${placed.stream}:${placed.sequence}`
+  const reply = placed.headers.get(H.reply)
+  if (reply !== undefined && subjects.isReply(reply)) draft.reply = reply
   draft.root = draft.id
   return draft as Message
 }

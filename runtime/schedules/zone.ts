@@ -4,7 +4,8 @@
  * Owns: offsets, and what a wall time means where clocks are set forward or back. Does not own: which wall times a rule has.
  * The zones' history comes from Node's own ICU data, through luxon; a newer Node knows newer laws.
  *
- * Assumed: two changes of one zone are more than `STEADY` apart where they cancel out. The tz database has no such pair since 1970.
+ * Assumed: two changes of one zone are more than `STEADY` apart. Of all zones that Node 20.20 knows, from 1970 to 2037, looked at each three
+ * hours, the two that are nearest to each other are 6.9 days apart (Boa Vista, October 2000).
  */
 
 import { IANAZone } from 'luxon'

@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 
 import { jetstreamManager } from '@nats-io/jetstream'
-import { defineActor, run, type MessageEvents, type System } from 'troupe'
+import { declareActor, defineActor, run, type MessageEvents, type System } from 'troupe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 
@@ -49,11 +49,19 @@ const mailer = defineActor('mailer', {
   },
 })
 
+const bounded = declareActor('bounded', { mailbox: { maxMessages: 1 }, messages: { hold: {} } })
+
 let server: TestServer
 let system: System
 beforeAll(async () => {
   server = await startServer()
-  system = await run({ actors: [mailer], servers: server.url, signals: false, logLevel: 'silent', system: 'host-1' })
+  system = await run({
+    actors: [mailer, bounded],
+    servers: server.url,
+    signals: false,
+    logLevel: 'silent',
+    system: 'host-1',
+  })
 })
 afterAll(async () => {
   await system?.stop({ within: 0 })

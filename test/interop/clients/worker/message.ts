@@ -88,7 +88,7 @@ export function readMessage(delivery: Delivery, namespace: string): Message {
 }
 
 /** What is known of a message whose headers make no sense: enough to bury it. */
-export function unreadable(delivery: Delivery): Message {
+export function unreadable(delivery: Delivery, namespace: string): Message {
   const [, , actor = '', ...rest] = delivery.subject.split('.')
   return {
     id: originOf(delivery),
@@ -97,7 +97,7 @@ export function unreadable(delivery: Delivery): Message {
     attempt: 1,
     contentType: undefined,
     sender: 'any',
-    reply: undefined,
+    reply: replySubject(reader(delivery.headers)('Troupe-Reply'), namespace),
     keepMs: undefined,
     expires: undefined,
     deadline: undefined,

@@ -156,7 +156,7 @@ export class Worker {
       message = readMessage(delivery, namespace)
       ruleFor(message.headers, DEFAULT_RULE)
     } catch (error) {
-      message = unreadable(delivery)
+      message = unreadable(delivery, namespace)
       invalid = error as InvalidMessage
     }
     const heldUntil = performance.now() + leaseMs * SAFE_SHARE
