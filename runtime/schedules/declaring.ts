@@ -18,6 +18,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ActorSpec } from '../actor.ts'
 import type { Broker } from '../broker/broker.ts'
 import { describe, toError } from '../errors.ts'
+import type { SystemEvent, SystemEvents } from '../events.ts'
+import type { Logger } from '../log.ts'
 import { resolveSchedule, type Definition, type Resolved } from './definition.ts'
 import { isBroken, type Declared } from './record.ts'
 import type { Schedules } from './schedules.ts'
@@ -154,3 +156,35 @@ export function differenceText({ key, want, have }: ScheduleDifference): string 
   const text = (value: unknown): string => (value === undefined ? 'nothing' : describe(value))
   return `${key}: ${text(want)} in the code, ${text(have)} stored`
 }
+
+/** What a system that starts needs for it. */
+export interface DeclaringHost {
+  readonly broker: Broker
+  readonly schedules: Schedules
+  readonly log: Logger
+  tell(event: 'schedule', data: Omit<SystemEvents['schedule'], keyof SystemEvent>): void
+}
+
+/**
+ * Puts what is declared when a system starts. What was edited by hand, is declared no more or is refused is told; none of it keeps
+ * the system from starting.
+ */
+export async function declareAtStart(
+  host: DeclaringHost,
+  actors: readonly string[],
+  declarations: readonly Declaration[],
+): Promise<void> {
+  const { broker, schedules, log } = host
+  const results = await declareSchedules(broker, schedules, actors, declarations).catch((error: unknown) => {
+    log.error('declared schedules could not be looked at', { error: toError(error) })
+    return []
+  })
+  for (const { state, actor, id, differences, problem } of results) {
+    if (state !== 'edited' && state !== 'undeclared' && state !== 'refused') continue
+    const detail = problem ?? (state === 'edited' ? differences.map(differenceText).join('; ') : GONE)
+    log.warn(`a declared schedule is ${state}`, { actor, schedule: id, detail })
+    host.tell('schedule', { actor, schedule: id, what: state, detail })
+  }
+}
+
+const GONE = 'it is declared no more, and goes on: "troupe deploy --prune" removes it'
