@@ -42,7 +42,7 @@ import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
 import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
 import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
-import { linkTo, Troupe, type Link } from './troupe.ts'
+import { linkTo, Troupe, type ConnectOptions, type Link } from './troupe.ts'
 import { StatusAnswers } from './view/systems.ts'
 
 /** A system that was planned and not started yet. */
@@ -69,13 +69,15 @@ export async function run(options: RunOptions | SystemOptions): Promise<System> 
   return startSystem(config, root, options)
 }
 
-type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
+type StartOptions = HostOptions &
+  Pick<ConnectOptions, 'sending'> &
+  (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
   checkMayRun()
   const tree = treeOf(options)
-  const link = await open(config, root)
+  const link = await open(config, root, options.sending)
   const application = await applicationOf(root)
   const version = config.version ?? application.version
   const system = new System(link, tree, options, { ...application, version })

@@ -9,6 +9,7 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { composeSending, type SendMiddleware } from './client/sending.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
 import { meterSends } from './observe/meter.ts'
@@ -22,6 +23,8 @@ import { Mailboxes } from './view/mailboxes.ts'
 export type ConnectOptions = ConfigInput & {
   /** The same as `nats.servers`. */
   servers?: string | readonly string[]
+  /** Wrapped around every `send` and `ask`, the first outermost. */
+  sending?: readonly SendMiddleware[]
 }
 
 /** What a process has of NATS, with the embedded server where no other is configured. */
@@ -47,11 +50,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Troupe> {
 
 export async function openLink(options: ConnectOptions): Promise<Link> {
   const { config, root } = await loadConfig({ overrides: overridesOf(options) })
-  return linkTo(config, root)
+  return linkTo(config, root, options.sending)
 }
 
 /** The same from a configuration that was loaded already. */
-export async function linkTo(config: Config, root: string): Promise<Link> {
+export async function linkTo(config: Config, root: string, sending: readonly SendMiddleware[] = []): Promise<Link> {
   const embedded = config.nats.servers.length === 0 ? await startEmbeddedServer({ cwd: root, config }) : undefined
   try {
     const broker = await openBroker(
@@ -59,7 +62,7 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
     )
     const clock = new ServerClock(broker.api, () => broker.subjects.cancelStream)
     const levels = new EventLevels(config.events)
-    const senderHost = senderHostOf(config, broker, clock, levels)
+    const senderHost = senderHostOf(config, broker, clock, levels, sending)
     const unmeter = meterSends(senderHost.tallies, (actor, message) => broker.subjects.message(actor, message))
     const close = async (): Promise<void> => {
       unmeter()
@@ -84,7 +87,13 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
   }
 }
 
-function senderHostOf(config: Config, broker: Broker, clock: ServerClock, levels: EventLevels): SenderHost {
+function senderHostOf(
+  config: Config,
+  broker: Broker,
+  clock: ServerClock,
+  levels: EventLevels,
+  sending: readonly SendMiddleware[],
+): SenderHost {
   const { sender: name, system } = config
   const { connection, subjects } = broker
   return {
@@ -94,6 +103,7 @@ function senderHostOf(config: Config, broker: Broker, clock: ServerClock, levels
     waiters: new Waiters(connection, subjects, name),
     sentEvents: new SentEvents(broker, levels, name),
     tallies: new SendTallies(),
+    sending: composeSending(sending),
     tracing: new Tracing({ subjects, server: () => connection.server, client: name === 'any' ? system : name }),
   }
 }
@@ -164,7 +174,7 @@ export class Troupe {
 }
 
 /** `servers` is short for `nats.servers`. */
-export function overridesOf({ servers, ...input }: ConnectOptions): ConfigInput {
+export function overridesOf({ servers, sending: _sending, ...input }: ConnectOptions): ConfigInput {
   if (servers === undefined) return input
   return {
     ...input,

@@ -25,6 +25,7 @@ import { envelopeHeaders, lineageHeaders, NO_OPTIONS, untraced, type Lineage } f
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
+import type { Outgoing, SendMiddleware } from './sending.ts'
 import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
 import type { SentEvents } from './sentEvents.ts'
 import { AWAY_MS, storeMessage, type Target } from './store.ts'
@@ -43,6 +44,8 @@ export interface SenderHost {
   readonly tracing: Tracing
   /** The sender's name: outcomes go to `…reply.<name>.…`, kept results under it. */
   readonly name: string
+  /** Wrapped around sending. */
+  readonly sending: SendMiddleware | undefined
 }
 
 /** Where each kind of sending goes to: the name of its destination in a span. */
@@ -76,9 +79,10 @@ export class Sender {
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
   async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
-    if (options !== undefined) checkOptions(options)
-    await this.#check(ref, payload)
-    return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
+    const { sending } = this.#host
+    if (sending === undefined) return this.#send(ref, payload, options)
+    const outgoing = this.#outgoing('send', ref, payload, options ?? NO_OPTIONS)
+    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
   }
 
   /** Sends what `mailer.welcome.with(payload)` made. */
@@ -132,13 +136,20 @@ export class Sender {
     options: SendOptions & { timeout?: Duration } = {},
   ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
-    checkOptions(rest)
-    await this.#check(ref, payload)
     const timeoutMs = timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(timeout, 'timeout')
+    const { sending } = this.#host
+    if (sending === undefined) return this.#ask(ref, payload, rest, timeoutMs)
+    const outgoing = this.#outgoing('ask', ref, payload, rest)
+    return sending(outgoing, (changed) => this.#ask<I, R>(ref, changed.payload as I, changed.options, timeoutMs))
+  }
+
+  async #ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, timeoutMs: number): Promise<ResultOf<R>> {
+    checkOptions(options)
+    await this.#check(ref, payload)
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
-    return this.#traced(this.#spanOf('ask', ref, rest.id), async (span) => {
+    return this.#traced(this.#spanOf('ask', ref, options.id), async (span) => {
       try {
-        const sent = await this.#sendChecked(ref, payload, rest, [[H.reply, waiter.subject]], span)
+        const sent = await this.#sendChecked(ref, payload, options, [[H.reply, waiter.subject]], span)
         if (sent.duplicate) throw duplicateAsk(sent.id)
         return (await waiter.outcome) as ResultOf<R>
       } finally {
@@ -230,6 +241,18 @@ export class Sender {
     } finally {
       waiter.drop()
     }
+  }
+
+  async #send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+    if (options !== undefined) checkOptions(options)
+    await this.#check(ref, payload)
+    return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
+  }
+
+  #outgoing(kind: Outgoing['kind'], ref: Target, payload: unknown, options: SendOptions): Outgoing {
+    const { parent: id, root } = this.#lineage ?? {}
+    const from = id === undefined || root === undefined ? undefined : { id, root }
+    return { kind, actor: ref?.actor, message: ref?.message, payload, options, from }
   }
 
   /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
