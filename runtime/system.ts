@@ -300,7 +300,7 @@ export class System {
       log: this.log,
       keeper,
       pulse,
-      invoke: composeMiddleware(middleware, runInScope),
+      invoke: this.#link.senderHost.tracing.running(composeMiddleware(middleware, runInScope)),
       observing: this.observing,
       resources,
       budget: this.#budget,
