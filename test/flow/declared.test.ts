@@ -8,7 +8,7 @@ import { eventually, serverOfFile, testBundle, type Bundle } from '../kit/system
 function mailer(schedules: Record<string, OwnSchedule> = {}) {
   return defineActor('mailer', {
     schedules,
-    messages: { digest: (_: { list: string }) => 'sent' },
+    messages: { digest: ({ list }: { list: string }) => list },
   })
 }
 
