@@ -20,6 +20,7 @@ import type { Message } from './message.ts'
 import type { Place } from './place.ts'
 import type { Accounts } from './schedules/accounts.ts'
 import type { Chains } from './schedules/chains.ts'
+import { StallWatch, type StallHost, type Watched } from './stallWatch.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
@@ -34,6 +35,8 @@ export interface HostedTimer {
   readonly held: { readonly count: number; readonly nextAt: number }
   /** The clock was moved: what is held may be due now. */
   clockMoved(): void
+  /** For the watch on its progress. */
+  readonly watched: Watched
 }
 
 /** What a timer is given by its system. */
@@ -84,6 +87,8 @@ export interface HostedParts {
   /** Of an isolated actor: its threads or processes. */
   readonly pool: HostedPool | undefined
   readonly accounts: Accounts
+  /** For the watch on its progress. */
+  readonly stalls: StallHost
   /** What its micro service says of it. */
   readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
@@ -97,6 +102,7 @@ export class HostedActor implements Child {
   readonly #parts: HostedParts
   readonly #ending = new Ending()
   #service: LiveService | undefined
+  #watch: StallWatch | undefined
   #stopping: Promise<void> | undefined
 
   constructor(parts: HostedParts) {
@@ -132,6 +138,7 @@ export class HostedActor implements Child {
       await Promise.all([this.spec.isElsewhere ? undefined : this.worker.start(), this.timer.start()])
       if (this.spec.isElsewhere) return
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
+      this.#watchProgress()
     } catch (error) {
       await this.stop(0)
       throw error
@@ -156,7 +163,13 @@ export class HostedActor implements Child {
     this.#service?.hurry()
   }
 
+  #watchProgress(): void {
+    this.#watch = new StallWatch(this.spec, [this.worker.watched, this.timer.watched], this.#parts.stalls)
+    this.#watch.start()
+  }
+
   async #stop(withinMs: number): Promise<void> {
+    this.#watch?.stop()
     this.#parts.pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
     await this.#parts.place.close()

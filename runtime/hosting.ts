@@ -28,6 +28,7 @@ import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { Accounts } from './schedules/accounts.ts'
 import { runBefore } from './schedules/context.ts'
+import type { StallError } from './stallWatch.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
 
@@ -56,12 +57,16 @@ export interface HostingParts {
   cancelled(actor: string, message: Message): string | undefined
   timer(spec: ActorSpec, services: TimerServices): HostedTimer
   readonly roster: Roster
+  /** Nothing in this process can mend it. */
+  giveUp(error: Error): void
   /** Whether the whole system stops: then nothing is mended any more. */
   stopping(): boolean
 }
 
 export class Hosting {
   readonly #parts: HostingParts
+  /** Lives of each actor in a row that stalled without having got anything. */
+  readonly #stalls = new Map<string, number>()
 
   constructor(parts: HostingParts) {
     this.#parts = parts
@@ -84,6 +89,12 @@ export class Hosting {
       worker,
       timer,
       accounts,
+      stalls: {
+        broker: link.broker,
+        log: this.#parts.log,
+        stalledAfterMs: link.config.mailbox.stalledAfterMs,
+        onStall: (error) => this.#onStall(life, error),
+      },
       place,
       pool: isolated?.pool,
       card,
@@ -93,6 +104,15 @@ export class Hosting {
     isolated?.attach({ telling: worker.telling, onCapacity, fail: (error) => life.fail(error) })
     roster.enter(life)
     return life
+  }
+
+  /** A new life begins with pulls of its own. Where that helps nothing, again and again, nothing in this process will. */
+  #onStall(life: HostedActor, error: StallError): void {
+    const { name } = life.spec
+    const inRow = error.hadProgress ? 1 : (this.#stalls.get(name) ?? 0) + 1
+    this.#stalls.set(name, inRow)
+    if (inRow < HOPELESS_STALLS) life.fail(error)
+    else this.#parts.giveUp(error)
   }
 
   #accounts({ name: actor }: ActorSpec): Accounts {
@@ -243,6 +263,8 @@ interface Parts {
 
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
 const UNSETTLED_ROWS = 2 * MAX_BUFFER
+
+const HOPELESS_STALLS = 5
 
 /** Events of messages that are worth a line in the log. */
 const WARNED: ReadonlySet<keyof MessageEvents> = new Set([

@@ -33,6 +33,7 @@ import { PayloadError, toError, toFailure, type Failure } from '../../runtime/er
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { HostedTimer, TimerServices } from '../../runtime/hosted.ts'
 import type { Message } from '../../runtime/message.ts'
+import { watchedQueue, type Watched, type WatchedQueue } from '../../runtime/stallWatch.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { Refused } from './account.ts'
 import { cancelParked } from './cancelled.ts'
@@ -70,6 +71,7 @@ export class Timer implements HostedTimer {
   /** Published, not acked yet. */
   #released: Delivery[] = []
   #pulls: Pull[] = []
+  readonly #queues: WatchedQueue[] = []
   /** What is being parked, by message and id. */
   readonly #storing = new Map<string, Promise<void>>()
   #busy = 0
@@ -98,6 +100,11 @@ export class Timer implements HostedTimer {
     return { count: this.#held.size, nextAt: this.#held.peek()?.at ?? Infinity }
   }
 
+  /** For the watch on its progress. */
+  get watched(): Watched {
+    return { queues: this.#queues, wasFull: () => this.holding >= CAPACITY / 2 }
+  }
+
   /** The clock was moved: what is held may be due now. */
   clockMoved(): void {
     this.#ring()
@@ -109,8 +116,8 @@ export class Timer implements HostedTimer {
     this.#salt = await broker.assets.timerSalt(this.#spec.name)
     this.#looks.salt = this.#salt
     this.#pulls = [
-      this.#pull(later.stream, later.consumer, (delivery) => this.#onLater(delivery)),
-      this.#pull(due.stream, due.consumer, (delivery) => this.#onDue(delivery)),
+      this.#pull(later, (delivery) => this.#onLater(delivery)),
+      this.#pull(due, (delivery) => this.#onDue(delivery)),
     ]
     this.#refill()
     this.#mending.start()
@@ -157,11 +164,11 @@ export class Timer implements HostedTimer {
     return messageOf(placed, this.#host.broker.subjects, this.#spec.name)
   }
 
-  #pull(stream: string, consumer: string, onDelivery: (delivery: Delivery) => void): Pull {
+  #pull(queue: Pick<WatchedQueue, 'stream' | 'consumer'>, onDelivery: (delivery: Delivery) => void): Pull {
     const { broker } = this.#host
     const pull: Pull = new Pull(
       broker.connection,
-      broker.api.nextSubject(stream, consumer),
+      broker.api.nextSubject(queue.stream, queue.consumer),
       () => systemClock.monotonic(),
       {
         onDelivery: (delivery) => {
@@ -174,6 +181,7 @@ export class Timer implements HostedTimer {
         onTrouble: (trouble) => this.#host.onTrouble(this.#spec.name, trouble),
       },
     )
+    this.#queues.push(watchedQueue(queue, pull))
     return pull
   }
 

@@ -7,9 +7,10 @@ import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from '@na
 import type { Msg } from '@nats-io/transport-node'
 
 import { BrokerError } from '../errors.ts'
+import { systemClock } from '../time/clock.ts'
 import { headersOf } from './delivery.ts'
 import { HeaderBlock } from './headers.ts'
-import { NO_RESPONDERS, type Replies } from './replies.ts'
+import { isNoResponders, type Replies, type Request } from './replies.ts'
 
 /** What an error of JetStream means for the caller. */
 export type Refusal =
@@ -67,9 +68,18 @@ const BY_CODE: Readonly<Record<number, Refusal>> = {
   10058: 'differs', // stream name already in use with a different configuration
   10148: 'differs', // consumer already exists
   10105: 'differs', // consumer name already in use
+  10005: 'away', // no suitable peers for placement: too few servers are there now for so many copies
+  10006: 'away', // JetStream not in clustered mode: it starts
+  10007: 'away', // JetStream cluster not assigned to this server
   10008: 'away', // JetStream system temporarily unavailable
-  10009: 'away', // peer remap failed: no leader
+  10009: 'away', // JetStream cluster can not handle request: no leader
   10023: 'away', // insufficient resources
+  10028: 'full', // insufficient memory resources available
+  10047: 'full', // insufficient storage resources available
+  10118: 'away', // stream is offline
+  10119: 'away', // consumer is offline
+  10158: 'away', // duplicate message id is in process: our own first try, whose fate is not decided yet
+  10167: 'away', // too many requests
   10039: 'refused', // JetStream not enabled for account
   10076: 'refused', // JetStream not enabled
 }
@@ -203,7 +213,7 @@ export class JetStreamApi {
   async count(stream: string, filter: string): Promise<number> {
     const subject = `${this.#prefix}.DIRECT.GET.${stream}`
     const which = Buffer.from(JSON.stringify({ seq: 1, next_by_subj: filter, batch: 1 }))
-    const reply = await this.#replies.ask(subject, which)
+    const reply = await this.#replies.ask(subject, which, { isOfLeader: false })
     // The last of that name is the server's: a sender may have set another.
     const after = headersOf(reply)
       .entries()
@@ -216,16 +226,40 @@ export class JetStreamApi {
     )
   }
 
-  /** Any call by its name below `$JS.API`. Throws `JetStreamError`; `away` is repeated for the request timeout first. */
-  async call<T>(name: string, body?: unknown): Promise<T> {
+  /**
+   * Any call by its name below `$JS.API`. Throws `JetStreamError`, `UnavailableError` `TIMEOUT`. A cluster that elects a leader
+   * says nothing, or that it is not available: then it is asked again for twice the request timeout, all of our calls being
+   * safe to repeat. Where nobody listens at all, JetStream is off: that is told at once.
+   */
+  call<T>(name: string, body?: unknown): Promise<T> {
     const subject = `${this.#prefix}.${name}`
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-    const reply = await this.#replies.ask(subject, payload)
-    const answer = readAnswer(reply, subject) as T & { error?: ApiError }
-    if (answer.error) throw toJetStreamError(answer.error, subject)
-    return answer
+    const repeatUntil = systemClock.monotonic() + 2 * this.#replies.timeoutMs
+    return new Promise((resolve, reject) => {
+      const request: Request = {
+        subject,
+        payload,
+        repeatUntil,
+        everyMs: Math.min(ASK_AGAIN_MS, this.#replies.timeoutMs),
+        onReply: (reply) => {
+          const answer = readAnswer(reply, subject) as T & { error?: ApiError }
+          if (!answer.error) return resolve(answer)
+          const error = toJetStreamError(answer.error, subject)
+          const isOver = error.refusal !== 'away' || isNoResponders(reply) || systemClock.monotonic() >= repeatUntil
+          if (isOver) reject(error)
+          else setTimeout(() => this.#replies.request(request), AWAY_PAUSE_MS)
+          return error.refusal === 'away' ? 'away' : undefined
+        },
+        onError: reject,
+      }
+      this.#replies.request(request)
+    })
   }
 }
+
+/** Without a word of JetStream's API for so long it is asked again: a server that has just died takes its questions along. */
+const ASK_AGAIN_MS = 2_000
+const AWAY_PAUSE_MS = 250
 
 interface StoredWire {
   readonly subject: string
@@ -251,8 +285,9 @@ export function readAnswer(reply: Msg, subject: string): unknown {
   const { data } = reply
   if (data.length === 0) {
     const code = reply.headers?.code ?? 0
-    const description =
-      String(code) === NO_RESPONDERS ? 'nobody answers: is JetStream on, and may this user use it?' : 'an empty answer'
+    const description = isNoResponders(reply)
+      ? 'nobody answers: is JetStream on, and may this user use it?'
+      : 'an empty answer'
     return { error: { code: code || 500, err_code: code, description } satisfies ApiError }
   }
   try {

@@ -5,10 +5,12 @@
  * settings, both values are in the error or, if changing them loses nothing, it is updated. Nothing is ever narrowed: a
  * bound that is smaller than what exists, or another kind of stream, is reported and left to the operator.
  */
+import type { StreamInfo } from '@nats-io/jetstream'
+
 import type { ActorSpec } from '../actor.ts'
 import { BrokerError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
-import { systemClock } from '../time/clock.ts'
+import { sleep, systemClock } from '../time/clock.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
 import { bucketStream } from './bucket.ts'
 import { differencesOf, differs, isCosmetic, isSafe, SALT, updated, type Consumer, type Stream } from './differences.ts'
@@ -49,6 +51,10 @@ export interface Queue {
 export const SAFE_SHARE_OF_WINDOW = 0.8
 /** Timers park and release under keys of their own in this window: a redelivery comes within a lease. */
 const TIMER_WINDOW_MS = 120_000
+
+/** How long a stream may be in the making whose name is taken already. */
+const MADE_MS = 10_000
+const MADE_PAUSE_MS = 100
 
 /** Whoever failed before a mailbox was made learns of it a moment later. */
 const REMADE_MS = 1_000
@@ -120,6 +126,11 @@ export class Assets {
       streams: [...this.#sharedStreams(), this.#mailboxStream(spec), this.#timerStream(spec)],
       consumers: this.#consumers(spec),
     }
+  }
+
+  /** The buckets of these actors' schedules, for `troupe deploy`. */
+  wantedBuckets(actors: readonly string[]): Stream[] {
+    return actors.map((actor) => this.#scheduleBucket(actor))
   }
 
   #consumers(spec: ActorSpec): { stream: string; wanted: Consumer }[] {
@@ -318,11 +329,25 @@ export class Assets {
   }
 
   async #reconcileStream(wanted: Stream): Promise<void> {
-    const { config } = await this.#api.streamInfo(wanted.name)
+    const { config } = await this.#infoOfMade(wanted.name)
     const differences = differencesOf(wanted, config)
     const unsafe = differences.filter(({ key, want, have }) => !isSafe(key, want, have))
     if (unsafe.length > 0) throw differs(wanted.name, unsafe)
     if (differences.length > 0) await this.#api.updateStream(updated(config, wanted))
+  }
+
+  /** A stream that another creates at this very moment has its name before it can be found (tried, on three servers). */
+  async #infoOfMade(name: string): Promise<StreamInfo> {
+    const until = systemClock.monotonic() + MADE_MS
+    for (;;) {
+      try {
+        return await this.#api.streamInfo(name)
+      } catch (error) {
+        const isComing = error instanceof JetStreamError && error.refusal === 'gone'
+        if (!isComing || systemClock.monotonic() >= until) throw error
+        await sleep(MADE_PAUSE_MS)
+      }
+    }
   }
 
   async #checkStream(wanted: Stream): Promise<void> {

@@ -25,6 +25,8 @@ import {
 import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { forbidden, isRefusal, tooLarge } from './problems.ts'
+import { Reach } from './reach.ts'
+import { Route, toldBy } from './route.ts'
 import { watchSilence } from './silence.ts'
 
 /** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
@@ -74,6 +76,9 @@ export interface Away {
 export class Connection {
   readonly #nc: NatsConnection
   readonly settings: NatsSettings
+  /** Whether JetStream can be reached from here: told by whoever asks it for something. */
+  readonly reach = new Reach()
+  readonly #route: Route
   #connected = true
   #closing = false
   readonly #connectedListeners = new Set<() => void>()
@@ -84,19 +89,23 @@ export class Connection {
   readonly #unwatch: () => void
   #away: Away | undefined
 
-  private constructor(nc: NatsConnection, settings: NatsSettings) {
+  private constructor(nc: NatsConnection, settings: NatsSettings, route: Route) {
     this.#nc = nc
     this.settings = settings
+    this.#route = route
+    this.#learn()
     void this.#follow()
     this.#unwatch = watchSilence(this, settings.silentAfterMs, (forMs) => this.#onSilent(forMs))
   }
 
   /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
   static async open(settings: NatsSettings): Promise<Connection> {
-    const nc = await dial(await dialOptions(settings)).catch((error: unknown) => {
+    const route = new Route(settings.servers)
+    const options = { ...(await dialOptions(settings)), reconnectToServer: route.next }
+    const nc = await dial(options).catch((error: unknown) => {
       throw dialError(toError(error), settings)
     })
-    const connection = new Connection(nc, settings)
+    const connection = new Connection(nc, settings, route)
     try {
       connection.#checkServer()
     } catch (error) {
@@ -216,16 +225,47 @@ export class Connection {
 
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
   async reconnect(): Promise<void> {
+    const socket = socketOf(this.#nc)
     await this.#nc.reconnect()
     // The library writes before it hangs up, which never ends on a line that takes nothing more: then its socket is cut.
     await sleep(HANG_UP_MS)
-    if (this.#connected && !this.#closing) socketOf(this.#nc)?.destroy()
+    if (!this.#closing) socket?.destroy()
   }
 
   #onSilent(forMs: number): void {
     const text = `expected an answer to a ping from ${this.server} within ${forMs} ms, but nothing came: the connection is dialled anew`
     this.#problem(new UnavailableError('SILENT', text))
     void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
+  }
+
+  /** Leaves a server that serves nothing, where there is another one to go to. Called now and then. */
+  leaveIfLost(): void {
+    if (!this.#connected || this.#closing || this.#nc.getServers().length < 2) return
+    const now = systemClock.monotonic()
+    if (!this.reach.isLost(now, toldBy(this.#nc).length < 2)) return
+    const text = `expected JetStream to answer at ${this.server}, but nothing there serves us any more: is it cut off from its cluster? Going to another server.`
+    this.#problem(new UnavailableError('CUT_OFF', text, { data: { server: this.server } }))
+    this.reach.left(now)
+    this.#leave()
+  }
+
+  #leave(): void {
+    this.#route.leave({ id: this.#nc.info?.server_id ?? '', address: this.server })
+    void this.reconnect().catch((error: unknown) => this.#problem(toError(error)))
+  }
+
+  /** What the cluster tells of its servers, kept where the library would forget it. */
+  #learn(): void {
+    this.#route.told(toldBy(this.#nc))
+    const pool = this.#nc.getServers()
+    const addresses = this.#route.addresses(pool)
+    if (addresses.length > pool.length) this.#nc.setServers(addresses)
+  }
+
+  #arrive(): void {
+    if (this.#route.isBack(this.#nc.info?.server_id ?? '', this.#nc.getServers())) return this.#leave()
+    this.#route.arrived()
+    this.#change(true, this.#connectedListeners)
   }
 
   async close(): Promise<void> {
@@ -243,7 +283,8 @@ export class Connection {
   async #follow(): Promise<void> {
     for await (const status of this.#nc.status()) {
       if (status.type === 'disconnect') this.#change(false, this.#disconnectedListeners)
-      else if (status.type === 'reconnect') this.#change(true, this.#connectedListeners)
+      else if (status.type === 'reconnect') this.#arrive()
+      else if (status.type === 'update') this.#learn()
       else if (status.type === 'error') this.#problem(status.error)
     }
     this.#change(false, this.#disconnectedListeners)

@@ -16,13 +16,15 @@ import { systemClock } from '../time/clock.ts'
 import { JetStreamError, readAnswer, toJetStreamError } from './api.ts'
 import type { Connection } from './connection.ts'
 import { tooLarge } from './problems.ts'
-import type { Replies } from './replies.ts'
+import type { Replies, Request } from './replies.ts'
 
 /** JetStream's ack of one message. */
 export interface Published {
   readonly sequence: number
   /** The dedupe key was known: the message that was stored first stands. */
   readonly duplicate: boolean
+  /** It was published more than once, so a duplicate may be of our own first try. */
+  readonly repeated: boolean
 }
 
 export interface Publication {
@@ -73,7 +75,9 @@ export class Publisher {
     const now = this.#replies.roughNow
     const repeatUntil = now + publication.repeatMs
     const awayUntil = now + (publication.awayMs ?? publication.repeatMs)
-    const again = (error: JetStreamError): void => {
+    let before = 0
+    const again = (error: JetStreamError, tries: number): void => {
+      before += tries
       if (error.refusal !== 'away' || systemClock.monotonic() >= awayUntil) return onError(error)
       setTimeout(() => this.#replies.request(request), AWAY_PAUSE_MS)
     }
@@ -82,14 +86,15 @@ export class Publisher {
       payload,
       headers,
       repeatUntil,
-      onReply: (reply: Msg): boolean | void => {
-        const ack = readAck(reply, stream, subject)
+      onReply: (reply: Msg, tries: number): ReturnType<Request['onReply']> => {
+        const ack = readAck(reply, stream, subject, before + tries)
         if (ack === undefined) return false
-        if (ack instanceof JetStreamError) again(ack)
-        else {
-          this.#heardOf.add(stream)
-          onStored(ack)
+        if (ack instanceof JetStreamError) {
+          again(ack, tries)
+          return ack.refusal === 'away' ? 'away' : undefined
         }
+        this.#heardOf.add(stream)
+        onStored(ack)
       },
       onError: (error: Error) => onError(isTimeout(error) ? outcomeUnknown(subject, error) : error),
     }
@@ -104,7 +109,7 @@ export class Publisher {
 }
 
 /** The ack, the server's refusal, or undefined for an answer that is neither: not from this stream. */
-function readAck(reply: Msg, stream: string, subject: string): Published | JetStreamError | undefined {
+function readAck(reply: Msg, stream: string, subject: string, tries: number): Published | JetStreamError | undefined {
   const answer = readAnswer(reply, subject) as {
     stream?: unknown
     seq?: unknown
@@ -114,7 +119,7 @@ function readAck(reply: Msg, stream: string, subject: string): Published | JetSt
   if (typeof answer !== 'object' || answer === null) return undefined
   if (answer.error) return answer.error.err_code === 0 ? undefined : toJetStreamError(answer.error, subject)
   if (answer.stream !== stream || typeof answer.seq !== 'number') return undefined
-  return { sequence: answer.seq, duplicate: answer.duplicate === true }
+  return { sequence: answer.seq, duplicate: answer.duplicate === true, repeated: tries > 1 }
 }
 
 function isTimeout(error: Error): boolean {

@@ -10,9 +10,10 @@
  * How it stays right (P9):
  * 1. A pull dies with its connection: on reconnect everything starts over, under a new inbox.
  * 2. A standing pull has idle heartbeats. Silence for three of them means that the consumer, its leader or the route is gone:
- *    start over, and say so.
+ *    start over, and say so. (In a cluster a leader that dies takes the pulls along that wait there, without a word.)
  * 3. A consumer that is gone (deleted, stream deleted) is reported, so that its owner creates it again; meanwhile it asks
- *    once a second.
+ *    once a second. That nobody answers for the consumer may also mean that its next leader is being elected: it counts as
+ *    gone where nobody answers several times in a row.
  * 4. A standing pull is short, and renewed: the server goes on filling the pulls of a connection that is up but silent
  *    (silence.ts), and what it puts there is away for a lease. When such a connection is dialled anew, its pulls are over.
  * 5. `recall` takes standing pulls back: the subscription is drained, so what was on its way still arrives.
@@ -45,6 +46,10 @@ const HEARTBEATS = 2.5
 const STANDING_MS = [1_000, 30_000] as const
 /** After trouble: before asking again. */
 const PAUSE_MS = 1_000
+/** Where the consumer has no leader: an election may be over at any moment. */
+const LEADERLESS_PAUSE_MS = 300
+/** Nobody answered so many times: the consumer is reported as gone, and again each time after as many more. */
+const LEADERLESS_TIMES = 6
 /** A sweep is answered at once; without an answer for so long it was lost. */
 const SWEEP_TIMEOUT_MS = 5_000
 
@@ -56,10 +61,13 @@ export class Pull {
   readonly #heartbeatMs: number
   #subscription: Subscription | undefined
   #inbox = ''
+  #arrived = 0
   #asked = 0
   #sweeping = false
   #heardAt = 0
   #pausedUntil = 0
+  /** How often in a row nobody answered for the consumer. */
+  #leaderless = 0
   #nextPull = 0
   #stopped = false
   /** Ends when nothing more can arrive of what was recalled last. */
@@ -80,6 +88,10 @@ export class Pull {
     this.#heartbeatMs = Math.min(most, Math.max(least, connection.settings.silentAfterMs)) / HEARTBEATS
   }
 
+  /** Deliveries that ever came. */
+  get arrived(): number {
+    return this.#arrived
+  }
   /** Messages that were asked for and may still come. */
   get asked(): number {
     return this.#asked
@@ -147,7 +159,9 @@ export class Pull {
     const isCurrent = inbox === this.#inbox && this.#subscription !== undefined
     if (isCurrent) this.#heardAt = systemClock.monotonic()
     if (msg.reply !== '' && msg.reply !== undefined && !msg.subject.startsWith(inbox)) {
+      this.#arrived++
       if (isCurrent && this.#asked > 0) this.#asked--
+      this.#leaderless = 0
       this.#hooks.onDelivery(new Delivery(msg, this.#leasedSince()))
       if (isCurrent && this.#sweeping && this.#asked === 0) this.#endSweep()
     } else if (isCurrent) {
@@ -160,6 +174,8 @@ export class Pull {
     const { headers } = msg
     const code = headers?.code ?? 0
     const reason = headers?.description ?? ''
+    if (code === 503) return this.#noLeader()
+    this.#leaderless = 0
     if (code === 100) return
     if (this.#sweeping) return code === 404 || code === 408 ? this.#endSweep() : this.#trouble(code, reason)
     if (code === 408) return this.#renew(headers?.get('Nats-Pending-Messages'))
@@ -189,14 +205,27 @@ export class Pull {
   }
 
   #trouble(code: number, reason: string): void {
-    this.recall()
-    const pausedUntil = systemClock.monotonic() + PAUSE_MS
-    this.#pausedUntil = pausedUntil
-    const isGone = code === 503 || /deleted|not found/i.test(reason)
+    const isGone = /deleted|not found/i.test(reason)
     // A leader that changes or a server that stops is everyday life: asking again is all there is to do.
     const isPassing = /leadership change|server shutdown/i.test(reason)
     if (!isPassing) this.#hooks.onTrouble({ kind: isGone ? 'gone' : 'refused', reason: `${code} ${reason}` })
-    setTimeout(() => this.#goOn(pausedUntil), PAUSE_MS)
+    this.#pause(isPassing ? LEADERLESS_PAUSE_MS : PAUSE_MS)
+  }
+
+  /** Nobody answers for the consumer: it has no leader now, or there is no such consumer. */
+  #noLeader(): void {
+    this.#connection.reach.inVain(systemClock.monotonic())
+    this.#leaderless++
+    if (this.#leaderless % LEADERLESS_TIMES === 0)
+      this.#hooks.onTrouble({ kind: 'gone', reason: '503 nobody answers for the consumer' })
+    this.#pause(this.#leaderless < LEADERLESS_TIMES ? LEADERLESS_PAUSE_MS : PAUSE_MS)
+  }
+
+  #pause(pauseMs: number): void {
+    this.recall()
+    const pausedUntil = systemClock.monotonic() + pauseMs
+    this.#pausedUntil = pausedUntil
+    setTimeout(() => this.#goOn(pausedUntil), pauseMs)
   }
 
   /** Node fires a timer up to a millisecond early: a pull that is not ready then would never be asked for again. */
@@ -209,6 +238,7 @@ export class Pull {
     if (this.#asked === 0 || !this.#connection.connected) return
     const forMs = systemClock.monotonic() - this.#heardAt
     if (forMs < (this.#sweeping ? SWEEP_TIMEOUT_MS : 3 * this.#heartbeatMs)) return
+    this.#connection.reach.inVain(systemClock.monotonic(), this.#heardAt)
     this.#hooks.onTrouble({ kind: 'silent', forMs })
     this.#startOver()
   }

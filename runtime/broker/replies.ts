@@ -23,7 +23,7 @@ import { forbidden, isRefusal } from './problems.ts'
 import { Slots } from './slots.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
-export const NO_RESPONDERS = '503'
+const NO_RESPONDERS = 503
 
 export interface Request {
   readonly subject: string
@@ -31,8 +31,15 @@ export interface Request {
   readonly headers?: Uint8Array | undefined
   /** Monotonic ms until which it may be published again; 0 = only once. */
   readonly repeatUntil: number
-  /** Called once, unless it returns false: then the reply was not the one, and the request waits on. */
-  readonly onReply: (reply: Msg) => boolean | void
+  /** Without an answer for so long it is published again: ms. Default the request timeout. */
+  readonly everyMs?: number
+  /**
+   * Called once, with how often it was published, unless it returns false: then the reply was not the one, and the request waits on. `away`: it was one, but of
+   * nobody who could serve the request (see reach.ts).
+   */
+  readonly onReply: (reply: Msg, tries: number) => boolean | void | 'away'
+  /** False: an answer says nothing about the cluster, since any server gives it from its own copy. */
+  readonly isOfLeader?: false
   readonly onError: (error: Error) => void
 }
 
@@ -46,6 +53,7 @@ class Pending {
   inbox = ''
   /** Monotonic ms of the last publish; 0 = not published yet. */
   publishedAt = 0
+  tries = 0
 
   constructor(request: Request, serial: number) {
     this.request = request
@@ -86,6 +94,11 @@ export class Replies {
     this.#sweeper.unref()
   }
 
+  /** How long an answer is waited for before it is asked again: ms. */
+  get timeoutMs(): number {
+    return this.#timeoutMs
+  }
+
   /** How many wait for their answer. */
   get size(): number {
     return this.#pending.size
@@ -114,7 +127,11 @@ export class Replies {
         payload,
         headers: options.headers,
         repeatUntil,
-        onReply: (msg) => resolve(msg),
+        ...(options.isOfLeader === false ? { isOfLeader: false } : {}),
+        onReply: (msg) => {
+          resolve(msg)
+          return isNoResponders(msg) ? 'away' : undefined
+        },
         onError: reject,
       })
     })
@@ -132,6 +149,7 @@ export class Replies {
     if (!this.#connection.connected) return
     const { request } = pending
     pending.publishedAt = this.#now
+    pending.tries++
     try {
       this.#connection.publish(request.subject, request.payload, request.headers, pending.inbox)
     } catch (error) {
@@ -144,7 +162,12 @@ export class Replies {
     const token = Number(msg.subject.slice(this.#prefix.length))
     const pending = this.#pending.get(token % SLOT_SPACE)
     if (pending === undefined || pending.serial !== Math.floor(token / SLOT_SPACE)) return
-    if (pending.request.onReply(msg) !== false) this.#pending.delete(pending.slot)
+    const verdict = pending.request.onReply(msg, pending.tries)
+    if (verdict === false) return
+    this.#pending.delete(pending.slot)
+    if (pending.request.isOfLeader === false) return
+    if (verdict === 'away') this.#connection.reach.inVain(systemClock.monotonic())
+    else this.#connection.reach.served()
   }
 
   #repeatAll(): void {
@@ -170,9 +193,14 @@ export class Replies {
     if (isLate) return
     const isUp = this.#connection.connected
     for (const pending of this.#pending.all()) {
-      if (!isUp && pending.request.repeatUntil <= now) this.#giveUp(pending)
-      else if (isUp && now - pending.publishedAt >= this.#timeoutMs) this.#repeat(pending, now)
+      const { repeatUntil, everyMs = this.#timeoutMs } = pending.request
+      if (!isUp && repeatUntil <= now) this.#giveUp(pending)
+      else if (isUp && now - pending.publishedAt >= everyMs) {
+        if (pending.publishedAt > 0) this.#connection.reach.inVain(now, pending.publishedAt)
+        this.#repeat(pending, now)
+      }
     }
+    this.#connection.leaveIfLost()
   }
 
   /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
@@ -205,6 +233,13 @@ export interface AskOptions {
   readonly headers?: Uint8Array | undefined
   /** How long to repeat it: default the request timeout, so once or twice. */
   readonly patienceMs?: number | undefined
+  /** See `Request`. */
+  readonly isOfLeader?: false
+}
+
+/** Whether the server says that nobody listens on the subject. */
+export function isNoResponders({ data, headers }: Msg): boolean {
+  return data.length === 0 && headers?.code === NO_RESPONDERS
 }
 
 function timeoutError(subject: string): UnavailableError {

@@ -125,7 +125,7 @@ async function readKept(
   { api, replies, subjects }: Broker,
   subject: string,
 ): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
-  const reply = await replies.ask(api.directSubject(subjects.resultStream, subject), undefined)
+  const reply = await replies.ask(api.directSubject(subjects.resultStream, subject), undefined, { isOfLeader: false })
   const { headers } = reply
   if (headers?.hasError) return undefined
   return { headers: headersOf(reply), body: reply.data }

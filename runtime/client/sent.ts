@@ -10,7 +10,10 @@ export interface Sent<Result = unknown> {
   readonly id: string
   readonly actor: string
   readonly message: string
-  /** The id was known within the dedupe window: the earlier message stands, this one was not stored again. */
+  /**
+   * The id was known within the dedupe window: the earlier message stands, this one was not stored again. False where an ack was
+   * lost and NATS was asked again: what it knows then is most likely our own first try.
+   */
   readonly duplicate: boolean
   /** Its outcome, as kept (`keep`). Throws `OutcomeError` where it did not end as done, `UnavailableError` `TIMEOUT`, `ConfigError` `NOT_KEPT`. */
   result(options?: { timeout?: Duration }): Promise<Result>

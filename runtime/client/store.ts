@@ -24,8 +24,10 @@ export interface Target {
 
 /** Copies add headers to a message: so much of the server's limit is kept free (DESIGN section 5). */
 const COPY_RESERVE = 16_384
-/** While a mailbox has no leader or its server starts. */
-export const AWAY_MS = 10_000
+/** While a mailbox has no leader, its server starts, or we find our way to a server that is not cut off: well beyond an election. */
+export const AWAY_MS = 30_000
+/** Between two looks at whether the mailbox is there at all. */
+const LOOK_AGAIN_MS = 2_000
 
 /** Stores bytes in a mailbox. */
 export function storeMessage(
@@ -76,19 +78,40 @@ async function afterSilence(broker: Broker, ref: Target, left: () => Publication
   return broker.publisher.publish(left())
 }
 
-/** Nobody took it: create the mailbox where its definition is known, else say why. */
+/**
+ * Nobody took it: there is no such mailbox, which is made now where its definition is known, or it has no leader at the moment.
+ * In the midst of an election the look itself has no answer, so both are tried in turns while the patience lasts.
+ */
 async function again(broker: Broker, ref: Target, left: () => Publication, error: JetStreamError): Promise<Published> {
+  const until = systemClock.monotonic() + AWAY_MS
   try {
     if (error.refusal !== 'away') throw error
-    if (ref.spec !== undefined) {
-      await broker.assets.mailboxAgain(ref.spec)
-    } else {
-      await broker.api.streamInfo(left().stream)
+    for (;;) {
+      await lookAt(broker, ref, left().stream).catch((cause: unknown) => {
+        if (!isAway(cause)) throw cause
+      })
+      const restMs = Math.max(0, until - systemClock.monotonic())
+      const isLast = restMs <= LOOK_AGAIN_MS
+      try {
+        return await broker.publisher.publish({ ...left(), awayMs: isLast ? restMs : LOOK_AGAIN_MS })
+      } catch (cause) {
+        if (isLast || !isAway(cause)) throw cause
+      }
     }
-    return await broker.publisher.publish({ ...left(), awayMs: AWAY_MS })
   } catch (cause) {
     throw await explainRefusal(broker, ref, cause)
   }
+}
+
+async function lookAt(broker: Broker, { spec }: Target, stream: string): Promise<void> {
+  if (spec !== undefined) await broker.assets.mailboxAgain(spec)
+  else await broker.api.streamInfo(stream)
+}
+
+/** No leader, or no word: it may be another in a moment. */
+function isAway(error: unknown): boolean {
+  if (error instanceof JetStreamError) return error.refusal === 'away'
+  return error instanceof UnavailableError && error.code === 'TIMEOUT'
 }
 
 function isUnanswered(error: Error): boolean {

@@ -82,6 +82,7 @@ export class Fetch {
   /** Lanes still to be swept in this turn. */
   #sweep: number[] | undefined
   #stopped = false
+  #wasFull = false
 
   constructor(host: FetchHost) {
     this.#host = host
@@ -98,6 +99,12 @@ export class Fetch {
     this.#orders = Array.from({ length: TURNS }, (_, turn) => laneOrder(turn, this.#pulls.length))
   }
 
+  /** Whether at some moment since this was asked last all slots were taken. */
+  wasFull(): boolean {
+    const wasFull = this.#wasFull || this.#host.free() <= 0
+    this.#wasFull = false
+    return wasFull
+  }
   get buffered(): number {
     return this.#buffered
   }
@@ -207,7 +214,9 @@ export class Fetch {
   }
 
   #want(): number {
-    return this.#host.free() + this.#room - this.#buffered
+    const free = this.#host.free()
+    if (free <= 0) this.#wasFull = true
+    return free + this.#room - this.#buffered
   }
 
   #order(turn: number): readonly number[] {

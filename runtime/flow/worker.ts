@@ -29,6 +29,7 @@ import { DEFAULT_RETRY } from '../retryRule.ts'
 import type { Accounts, RunOccurrence } from '../schedules/accounts.ts'
 import { scheduleContext, type ScheduleContext } from '../schedules/context.ts'
 import type { Secrets } from '../secrets.ts'
+import { watchedQueue, type Watched, type WatchedQueue } from '../stallWatch.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
 import { Fetch } from './fetch.ts'
@@ -106,6 +107,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   readonly #fetch: Fetch
   readonly #settle: Settle
   readonly #running = new Slots<Run>()
+  readonly #queues: WatchedQueue[] = []
   #unsettled = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
@@ -237,6 +239,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     return this.#unsettled - this.#running.size
   }
 
+  /** For the watch on its progress. */
+  get watched(): Watched {
+    return { queues: this.#queues, wasFull: () => this.#fetch.wasFull() }
+  }
+
   /** Begins to pull. The consumers exist. */
   async start(): Promise<void> {
     const { lanes } = await this.#host.broker.assets.worker(this.spec)
@@ -254,6 +261,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
         },
       )
       this.#fetch.addLane(pull)
+      this.#queues.push(watchedQueue(queue, pull))
     }
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#fetch.refill()
@@ -352,6 +360,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     this.tally.of(run.message.name).ended(outcome, ms)
+    run.ctx.onEnd?.(outcome)
     if (outcome.kind === 'done' && this.telling.tellsAll)
       this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)

@@ -22,8 +22,17 @@ export const NAMESPACE = 'faults'
 const MAILBOX = `${NAMESPACE}-mailbox-box`
 const TIMER = `${NAMESPACE}-timer-box`
 
+/** What a bed stands on: one server, or a cluster. */
+export interface Ground {
+  readonly urls: readonly string[]
+  /** Removed when the ground ends. */
+  readonly dir: string
+  /** Copies of every stream. */
+  readonly replicas: number
+  stop(): Promise<void>
+}
+
 export interface Bed extends AsyncDisposable {
-  readonly server: TestServer
   readonly troupe: Troupe
   readonly box: ReturnType<typeof box>
   readonly jsm: JetStreamManager
@@ -31,6 +40,8 @@ export interface Bed extends AsyncDisposable {
   readonly write: Write
   /** Starts a worker process; it is killed with the bed. */
   worker(who: string, setup?: Partial<WorkerSetup>): Promise<Child>
+  /** Ends all workers and senders with SIGTERM. */
+  stopWorkers(): Promise<void>
   sender(who: string, setup: { calls: readonly number[] }): Promise<Child>
   entries(what?: string): Entry[]
   /** All dead letters, oldest first. */
@@ -41,27 +52,35 @@ export interface Bed extends AsyncDisposable {
   settled(): Promise<void>
 }
 
-export async function bed(options: BoxOptions = {}): Promise<Bed> {
+export async function bed(options: BoxOptions = {}): Promise<Bed & { readonly server: TestServer }> {
   const server = await startServer()
-  const dir = join(server.dir, 'journals')
+  const ground = { urls: [server.url], dir: server.dir, replicas: 1, stop: () => server.stop() }
+  return { ...(await bedOn(ground, options)), server }
+}
+
+export async function bedOn(ground: Ground, options: BoxOptions = {}): Promise<Bed> {
+  const { urls, replicas } = ground
+  const dir = join(ground.dir, 'journals')
   await mkdir(dir)
-  const troupe = await connect({ servers: server.url, namespace: NAMESPACE, logLevel: 'silent' })
+  const troupe = await connect({ servers: urls, namespace: NAMESPACE, logLevel: 'silent', nats: { replicas } })
   const jsm = await jetstreamManager(troupe.connection)
   const children: Child[] = []
-  const common = { ...options, url: server.url, namespace: NAMESPACE, dir }
+  const common = { ...options, url: urls, replicas, namespace: NAMESPACE, dir }
   const keep = (child: Child): Child => {
     children.push(child)
     return child
   }
   const stored = async (stream: string): Promise<number> => (await jsm.streams.info(stream)).state.messages
   return {
-    server,
     troupe,
     box: box(options),
     jsm,
     dir,
     write: openJournal(dir, 'test'),
     worker: async (who, setup = {}) => keep(await startChild('worker', { ...common, who, ...setup })),
+    stopWorkers: async () => {
+      await Promise.all(children.map((child) => child.stop()))
+    },
     sender: async (who, setup) => keep(await startChild('sender', { ...common, who, ...setup })),
     entries: (what) => readJournals(dir).filter((entry) => what === undefined || entry.what === what),
     letters: async () => {
@@ -75,7 +94,7 @@ export async function bed(options: BoxOptions = {}): Promise<Bed> {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(children.map((child) => child.kill9()))
       await troupe.close()
-      await server.stop()
+      await ground.stop()
     },
   }
 }

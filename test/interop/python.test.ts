@@ -1,11 +1,9 @@
 /** A service in Python 3, with nats-py; skipped with the reason where the machine has none. */
-import { it } from 'vitest'
-
 import { openChild } from './clients/child.ts'
 import { pythonClient } from './clients/languages.ts'
-import { speaks } from './scenario/speaks.ts'
+import { isAbsent, speaks } from './scenario/speaks.ts'
 
 const { program, reason } = await pythonClient()
 
-if (program === undefined) it.skip(`Python: ${reason}`, () => {})
+if (program === undefined) isAbsent('Python', reason)
 else speaks('a service in Python', ({ server, namespace }) => openChild(program, server.url, namespace))

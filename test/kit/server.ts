@@ -24,6 +24,8 @@ export interface TestServerOptions {
 }
 
 export interface TestServer extends AsyncDisposable {
+  /** By which it is known in a cluster. */
+  readonly name: string
   readonly url: string
   readonly port: number
   /** Of the nats-server that runs now. */
@@ -60,6 +62,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   }
   const url = `nats://127.0.0.1:${port}`
   return {
+    name: nameOf(dir),
     url,
     port,
     dir,

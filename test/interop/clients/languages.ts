@@ -31,7 +31,20 @@ export async function pythonClient(): Promise<Ready> {
     await madeOnce(packages, (folder) =>
       tool(
         'python3',
-        ['-m', 'pip', 'install', '--quiet', '--target', folder, '-r', join(here, 'python/requirements.txt')],
+        [
+          '-m',
+          'pip',
+          'install',
+          '--quiet',
+          '--retries',
+          '1',
+          '--timeout',
+          '10',
+          '--target',
+          folder,
+          '-r',
+          join(here, 'python/requirements.txt'),
+        ],
         'the package nats-py',
       ),
     )

@@ -12,6 +12,12 @@ export interface Opening {
   readonly namespace: string
 }
 
+/** A language that the machine has not, or not with its packages: said, since a reporter need not show the names of what is skipped. */
+export function isAbsent(language: string, reason: string): void {
+  console.log(`${language} is skipped: ${reason}`)
+  it.skip(`${language}: ${reason}`, () => {})
+}
+
 /** `conf` is more text of nats-server's configuration. */
 export function speaks(name: string, open: (opening: Opening) => Promise<Client>, conf = ''): void {
   describe(name, () => {
