@@ -53,11 +53,11 @@ export class Runs {
   begin(task: Task): void {
     const run = ++this.#count
     const { ctx, payload } = task
-    const { source, occurrence } = ctx
+    const { carried, occurrence } = ctx
     task.begin()
     try {
       const limitMs = ctx.remaining()
-      this.#host.send({ kind: 'run', run, message: messageData(source), payload, occurrence, limitMs })
+      this.#host.send({ kind: 'run', run, message: messageData(carried), payload, occurrence, limitMs })
     } catch (error) {
       return task.failed(toError(error))
     }
