@@ -28,6 +28,7 @@ import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { Accounts } from './schedules/accounts.ts'
 import { runBefore } from './schedules/context.ts'
+import { ScheduleNews, type ScheduleEvent } from './schedules/news.ts'
 import type { StallError } from './stallWatch.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
@@ -216,6 +217,7 @@ export class Hosting {
   #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {
     const { broker, clock, config } = this.#parts.link
     const { lostAfterMs, checkMs } = config.timer
+    const news = new ScheduleNews(this.#parts.log)
     return this.#parts.timer(spec, {
       broker,
       clock,
@@ -231,14 +233,14 @@ export class Hosting {
         lostAfterMs,
         checkMs,
         chains: accounts.chains,
-        tell: (event) => this.#tellOfSchedule(spec.name, event),
+        tell: (event) => this.#tellOfSchedule(news, { actor: spec.name, ...event }),
       },
     })
   }
 
-  #tellOfSchedule(actor: string, event: Parameters<TimerServices['schedules']['tell']>[0]): void {
-    this.#parts.log.warn('schedule', { actor, ...event })
-    this.#parts.tell('schedule', { actor, ...event })
+  #tellOfSchedule(news: ScheduleNews, event: ScheduleEvent): void {
+    news.write(event)
+    this.#parts.tell('schedule', event)
   }
 
   /** What can't be written here is found out by its schedule when the run counts as lost. */
