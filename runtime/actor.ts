@@ -7,6 +7,7 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 
+import { resolveAutoscale, type Autoscale, type AutoscaleOptions } from './autoscaling.ts'
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import { checkKeys, count, invalid, line, positive } from './checks.ts'
 import type { Context, NoResources } from './context.ts'
@@ -18,6 +19,7 @@ import { checkLevel } from './observe/levels.ts'
 import type { WorkerContext } from './place.ts'
 import { isResource, type Resource, type ResourceMap, type ResourcesOf } from './resources.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
+import type { OwnSchedule } from './schedules/definition.ts'
 import type { Duration } from './time/duration.ts'
 
 /** A message's options and handler. */
@@ -47,6 +49,11 @@ export interface ActorOptions<Resources = NoResources> extends IsolationOptions 
   startWithin?: Duration
   /** Messages that one worker runs at once. Default 10; of threads and processes, as many as the machine has cores. */
   concurrency?: number
+  /**
+   * Lets `concurrency` follow the work, between bounds: up by backlog, as far as that helps, down when it is calm. `true`: with the
+   * bounds of its kind on this machine.
+   */
+  autoscale?: AutoscaleOptions | boolean
   /** Default 5 attempts, backoff from 1 s, doubled, to 10 minutes. */
   retry?: RetryOptions | false
   /** Longest run of one attempt of any of its messages. Default 5 minutes. */
@@ -63,6 +70,11 @@ export interface ActorOptions<Resources = NoResources> extends IsolationOptions 
   mailbox?: { maxMessages?: number; maxBytes?: number; dedupeWindow?: Duration }
   /** Which events of its messages are published: `off`, `failures` or `all`. Default: the setting `events`. */
   events?: EventLevel
+  /**
+   * Schedules of its own messages, by their ids: `{ nightly: { cron: '0 3 * * *', send: 'sweep' } }`. Put when a system that runs the
+   * actor starts, and by `troupe deploy`; one that was edited by hand since is left as it is, and told of.
+   */
+  schedules?: Readonly<Record<string, OwnSchedule>>
   /** One line for people. */
   description?: string
 }
@@ -125,6 +137,7 @@ export type AnyActor = { readonly [SPEC]: ActorSpec } & Record<string, any>
 export interface ActorSpec {
   readonly name: string
   readonly concurrency: number | undefined
+  readonly autoscale: Autoscale | undefined
   readonly lanes: readonly Lane[]
   readonly limit: number | undefined
   readonly leaseMs: number | undefined
@@ -141,6 +154,8 @@ export interface ActorSpec {
   readonly dedupeWindowMs: number | undefined
   /** Undefined: as the setting says. */
   readonly events: EventLevel | undefined
+  /** As they are declared; checked when they are put. */
+  readonly schedules: Readonly<Record<string, unknown>>
   readonly description: string | undefined
   /** Its workers are no part of Troupe (declared.ts): here it is sent to, and its timer runs. */
   readonly isElsewhere: boolean
@@ -161,6 +176,7 @@ export interface MessageSpec {
 const SPEC = Symbol.for('troupe.actor')
 const ACTOR_KEYS = [
   'concurrency',
+  'autoscale',
   'retry',
   'timeLimit',
   'lanes',
@@ -169,6 +185,7 @@ const ACTOR_KEYS = [
   'crashes',
   'mailbox',
   'events',
+  'schedules',
   'description',
   'resources',
   'onStart',
@@ -267,6 +284,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
   return {
     name,
     concurrency: count(options.concurrency, `${name}.concurrency`),
+    autoscale: resolveAutoscale(options.autoscale, `${name}.autoscale`),
     lanes: LANES.filter((lane) => lanes.includes(lane)),
     limit: count(options.limit, `${name}.limit`),
     leaseMs: positive(options.lease, `${name}.lease`),
@@ -280,6 +298,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
     events: options.events === undefined ? undefined : checkLevel(options.events, `${name}.events`),
+    schedules: schedulesOf(options.schedules, `${name}.schedules`),
     description: line(options.description, `${name}.description`),
     isElsewhere: false,
     messages: new Map(entries),
@@ -322,6 +341,12 @@ function hook(options: ActorInput, key: 'onStart' | 'onStop', name: string): Hoo
   if (given === undefined) return undefined
   if (typeof given !== 'function') throw invalid(`${name}.${key}`, 'a function', given)
   return (given as Hook).bind(options)
+}
+
+function schedulesOf(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  if (value === undefined) return {}
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw invalid(name, 'an object with schedules by their ids', value)
 }
 
 function isSchema(value: unknown): boolean {

@@ -49,6 +49,7 @@ export type {
   CatchUp,
   Definition as ScheduleDefinition,
   Overlap,
+  OwnSchedule,
   ScheduledSendOptions,
   ScheduleInput,
   ScheduleOptions,
@@ -76,6 +77,7 @@ export type { CancelRequest } from './broker/cancels.ts'
 export type { MoveTarget, TouchOptions, WaitingFilter, WaitingMessage } from './view/mailboxes.ts'
 export type { Lane } from './broker/subjects.ts'
 export type { Middleware } from './flow/middleware.ts'
+export type { Outgoing, SendMiddleware } from './client/sending.ts'
 export type { EventLevel, MessageEvent, MessageEvents, SystemEvent, SystemEvents } from './events.ts'
 export { createLogger, pinoLogger } from './log.ts'
 export type { LogFields, Logger, LogLevel, LogOptions } from './log.ts'

@@ -27,21 +27,23 @@ import { Hosting } from './hosting.ts'
 import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
+import type { HealthParts } from './observe/health.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
 import { Roster } from './roster.ts'
+import { declarationsOf, declareAtStart, type Declaration } from './schedules/declaring.ts'
 import { handleSignals } from './signals.ts'
 import { buildSupervisor } from './supervision/build.ts'
 import type { Exit } from './supervision/child.ts'
 import { rootCause } from './supervision/failures.ts'
-import { Supervision } from './supervision/supervision.ts'
+import { Supervision, type Scaled } from './supervision/supervision.ts'
 import type { Supervisor } from './supervision/supervisor.ts'
 import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
 import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
 import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
-import { linkTo, Troupe, type Link } from './troupe.ts'
+import { linkTo, Troupe, type ConnectOptions, type Link } from './troupe.ts'
 import { StatusAnswers } from './view/systems.ts'
 
 /** A system that was planned and not started yet. */
@@ -68,18 +70,22 @@ export async function run(options: RunOptions | SystemOptions): Promise<System> 
   return startSystem(config, root, options)
 }
 
-type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
+type StartOptions = HostOptions &
+  Pick<ConnectOptions, 'sending'> &
+  (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
   checkMayRun()
   const tree = treeOf(options)
-  const link = await open(config, root)
+  const declarations = await declarationsOf(actorsOf(tree), config.schedules)
+  const link = await open(config, root, options.sending)
   const application = await applicationOf(root)
   const version = config.version ?? application.version
   const system = new System(link, tree, options, { ...application, version })
   try {
     await system.start()
+    await system.declare(declarations)
   } catch (error) {
     await system.stop({ within: 0 }).catch(() => {})
     throw rootCause(toError(error))
@@ -117,6 +123,7 @@ export class System {
   readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
+  #phase: HealthParts['phase'] = 'starting'
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
@@ -141,6 +148,8 @@ export class System {
       system: this.name,
       application,
       specs: this.#specs,
+      phase: () => this.#phase,
+      tree: () => this.supervision.tree(),
     })
     this.#answers = new StatusAnswers({
       system: this.name,
@@ -160,7 +169,8 @@ export class System {
       stopWithinMs: config.shutdown.withinMs,
       overdueMs: 2 * this.#graceMs + OVERDUE_MS,
     })
-    this.supervision = new Supervision(this.#root, this.#roster)
+    const scale = (actor: string, size: number): Scaled => this.#scale(actor, size)
+    this.supervision = new Supervision(this.#root, this.#roster, scale)
     const names = this.#specs.map((spec) => spec.name)
     this.#cancelling = new Cancelling({ ...host, broker, keepMs: config.retention.cancelsMs }, names)
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
@@ -188,6 +198,8 @@ export class System {
   async start(): Promise<void> {
     const { broker, clock, config } = this.#link
     this.#watchProcess()
+    this.#cleanups.push(() => this.observing.close())
+    await this.observing.open()
     await broker.assets.shared()
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
@@ -213,6 +225,7 @@ export class System {
     await this.observing.start()
     this.#answers.start()
     await this.control.start()
+    if (!this.stopping) this.#phase = 'running'
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
       system: this.name,
@@ -221,6 +234,18 @@ export class System {
       actors: this.#specs.map((spec) => spec.name),
     })
     if (this.#options.until !== undefined) void this.#endWhenDone()
+  }
+
+  /** Puts the schedules that are declared in code. */
+  async declare(declarations: readonly Declaration[]): Promise<void> {
+    const host = {
+      broker: this.#link.broker,
+      schedules: this.troupe.schedules,
+      log: this.log,
+      tell: (event: 'schedule', data: Omit<SystemEvents['schedule'], keyof SystemEvent>) => this.tell(event, data),
+    }
+    const actors = this.#specs.map((spec) => spec.name)
+    await declareAtStart(host, actors, declarations)
   }
 
   async #endWhenDone(): Promise<void> {
@@ -251,6 +276,7 @@ export class System {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    this.#phase = this.#phase === 'ended' ? 'ended' : 'stopping'
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
     await this.#root.stop(withinMs)
@@ -267,6 +293,10 @@ export class System {
     return this.#hosting.host(spec)
   }
 
+  #scale(actor: string, size: number): Scaled {
+    return this.#hosting?.scale(actor, size, 'by hand') ?? { from: size, to: size }
+  }
+
   #hostingWith(keeper: Keeper, pulse: Pulse): Hosting {
     const { middleware = [], clock = systemClock, resources = {}, onEvent } = this.#options
     return new Hosting({
@@ -275,7 +305,7 @@ export class System {
       log: this.log,
       keeper,
       pulse,
-      invoke: composeMiddleware(middleware, runInScope),
+      invoke: this.#link.senderHost.tracing.running(composeMiddleware(middleware, runInScope)),
       observing: this.observing,
       resources,
       budget: this.#budget,
@@ -316,6 +346,7 @@ export class System {
   /** Nothing here can mend it: what runs this process must. */
   async #giveUp(error: Error): Promise<void> {
     const { onGiveUp } = this.#options
+    this.#phase = 'ended'
     this.log.error('giving up: the system stops', { error })
     if (onGiveUp === undefined) process.exitCode = 1
     await this.stop()

@@ -9,8 +9,12 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { composeSending, type SendMiddleware } from './client/sending.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
+import { meterSends } from './observe/meter.ts'
+import { SendTallies } from './observe/sendTally.ts'
+import { Tracing } from './observe/tracing.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -19,6 +23,8 @@ import { Mailboxes } from './view/mailboxes.ts'
 export type ConnectOptions = ConfigInput & {
   /** The same as `nats.servers`. */
   servers?: string | readonly string[]
+  /** Wrapped around every `send` and `ask`, the first outermost. */
+  sending?: readonly SendMiddleware[]
 }
 
 /** What a process has of NATS, with the embedded server where no other is configured. */
@@ -44,40 +50,61 @@ export async function connect(options: ConnectOptions = {}): Promise<Troupe> {
 
 export async function openLink(options: ConnectOptions): Promise<Link> {
   const { config, root } = await loadConfig({ overrides: overridesOf(options) })
-  return linkTo(config, root)
+  return linkTo(config, root, options.sending)
 }
 
 /** The same from a configuration that was loaded already. */
-export async function linkTo(config: Config, root: string): Promise<Link> {
+export async function linkTo(config: Config, root: string, sending: readonly SendMiddleware[] = []): Promise<Link> {
   const embedded = config.nats.servers.length === 0 ? await startEmbeddedServer({ cwd: root, config }) : undefined
   try {
     const broker = await openBroker(
       brokerSettings(config, embedded === undefined ? config.nats.servers : [embedded.url]),
     )
     const clock = new ServerClock(broker.api, () => broker.subjects.cancelStream)
-    const waiters = new Waiters(broker.connection, broker.subjects, config.sender)
+    const levels = new EventLevels(config.events)
+    const senderHost = senderHostOf(config, broker, clock, levels, sending)
+    const unmeter = meterSends(senderHost.tallies, (actor, message) => broker.subjects.message(actor, message))
     const close = async (): Promise<void> => {
+      unmeter()
       clock.stop()
       await broker.close()
       await embedded?.release()
     }
-    const secrets = new Secrets(config.secrets)
-    const levels = new EventLevels(config.events)
-    const sentEvents = new SentEvents(broker, levels, config.sender)
     return {
       config,
       root,
       broker,
       clock,
       embedded,
-      secrets,
+      secrets: new Secrets(config.secrets),
       levels,
-      senderHost: { broker, clock, waiters, sentEvents, name: config.sender },
+      senderHost,
       close,
     }
   } catch (error) {
     await embedded?.release()
     throw error
+  }
+}
+
+function senderHostOf(
+  config: Config,
+  broker: Broker,
+  clock: ServerClock,
+  levels: EventLevels,
+  sending: readonly SendMiddleware[],
+): SenderHost {
+  const { sender: name, system } = config
+  const { connection, subjects } = broker
+  return {
+    name,
+    broker,
+    clock,
+    waiters: new Waiters(connection, subjects, name),
+    sentEvents: new SentEvents(broker, levels, name),
+    tallies: new SendTallies(),
+    sending: composeSending(sending),
+    tracing: new Tracing({ subjects, server: () => connection.server, client: name === 'any' ? system : name }),
   }
 }
 
@@ -147,7 +174,7 @@ export class Troupe {
 }
 
 /** `servers` is short for `nats.servers`. */
-export function overridesOf({ servers, ...input }: ConnectOptions): ConfigInput {
+export function overridesOf({ servers, sending: _sending, ...input }: ConnectOptions): ConfigInput {
   if (servers === undefined) return input
   return {
     ...input,
