@@ -4,7 +4,7 @@
  * A cancel holds for messages that were stored before it; a message that is sent later, even under the same id, is
  * another one. It is kept as long as the stream keeps it (7 days by default), so a worker that starts later honours it.
  */
-import { jetstream, type ConsumerMessages } from '@nats-io/jetstream'
+import { jetstream, type ConsumerMessages, type JetStreamClient } from '@nats-io/jetstream'
 
 import { UnavailableError } from '../errors.ts'
 import type { Message } from '../message.ts'
@@ -74,22 +74,36 @@ export function matches(cancel: CancelRequest, message: Pick<Message, 'id' | 'na
   return header === undefined || message.headers.get(header.name) === header.value
 }
 
-/** Reads all cancels of the actors to their end, then follows. Bodies that are none are left out. */
+/**
+ * Reads all cancels of the actors to their end, then follows. Bodies that are none are left out. One consumer for each actor:
+ * permissions see the filter of a consumer that has one, and none of several.
+ */
 export async function followCancels(
   broker: Broker,
   actors: readonly string[],
   onCancel: (actor: string, cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
-  const { connection, subjects } = broker
+  const { connection } = broker
   const js = jetstream(
     connection.raw,
     connection.settings.domain === undefined ? {} : { domain: connection.settings.domain },
   )
-  const filters = actors.map((actor) => subjects.cancel(actor))
-  const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: filters })
-  const prefix = subjects.cancel('')
-  const { num_pending: pending } = await consumer.info()
-  let left = pending
+  const all = await Promise.all(actors.map((actor) => followOne(broker, js, actor, (cancel) => onCancel(actor, cancel))))
+  return {
+    stop: async () => {
+      await Promise.all(all.map((following) => following.stop()))
+    },
+  }
+}
+
+async function followOne(
+  { connection, subjects }: Broker,
+  js: JetStreamClient,
+  actor: string,
+  onCancel: (cancel: Cancel) => void,
+): Promise<{ stop(): Promise<void> }> {
+  const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: subjects.cancel(actor) })
+  let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
@@ -107,7 +121,7 @@ export async function followCancels(
             () => msg.headers?.get(H.reply),
             (reply) => subjects.isReply(reply),
           )
-          if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
+          if (cancel !== undefined) onCancel(cancel)
           if (--left === 0) end()
         },
       })
