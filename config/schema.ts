@@ -206,6 +206,15 @@ export const schema = {
       default: '1d',
     }),
   },
+  http: {
+    port: setting(wholeNumber(0, 65_535), {
+      meaning: 'port for /healthz, /readyz and /metrics of each system; 0: a free one, told in the log; unset: none',
+    }),
+    host: setting(text(), {
+      meaning: 'address that it listens on; it has no login, so open it to a network that you trust',
+      default: '127.0.0.1',
+    }),
+  },
   shutdown: {
     within: setting(duration('0s'), {
       meaning: 'time that running handlers get when the system stops',

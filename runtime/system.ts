@@ -27,6 +27,7 @@ import { Hosting } from './hosting.ts'
 import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
+import type { HealthParts } from './observe/health.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
@@ -41,7 +42,7 @@ import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
 import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
 import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
-import { linkTo, Troupe, type Link } from './troupe.ts'
+import { linkTo, Troupe, type ConnectOptions, type Link } from './troupe.ts'
 import { StatusAnswers } from './view/systems.ts'
 
 /** A system that was planned and not started yet. */
@@ -68,13 +69,15 @@ export async function run(options: RunOptions | SystemOptions): Promise<System> 
   return startSystem(config, root, options)
 }
 
-type StartOptions = HostOptions & (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
+type StartOptions = HostOptions &
+  Pick<ConnectOptions, 'sending'> &
+  (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
 
 /** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
   checkMayRun()
   const tree = treeOf(options)
-  const link = await open(config, root)
+  const link = await open(config, root, options.sending)
   const application = await applicationOf(root)
   const version = config.version ?? application.version
   const system = new System(link, tree, options, { ...application, version })
@@ -117,6 +120,7 @@ export class System {
   readonly #answers: StatusAnswers
   readonly #cleanups: (() => void | Promise<void>)[] = []
   #stopping: Promise<void> | undefined
+  #phase: HealthParts['phase'] = 'starting'
   readonly #stopped: Promise<void>
   #markStopped: () => void = () => {}
 
@@ -141,6 +145,8 @@ export class System {
       system: this.name,
       application,
       specs: this.#specs,
+      phase: () => this.#phase,
+      tree: () => this.supervision.tree(),
     })
     this.#answers = new StatusAnswers({
       system: this.name,
@@ -188,6 +194,8 @@ export class System {
   async start(): Promise<void> {
     const { broker, clock, config } = this.#link
     this.#watchProcess()
+    this.#cleanups.push(() => this.observing.close())
+    await this.observing.open()
     await broker.assets.shared()
     await clock.start()
     const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
@@ -213,6 +221,7 @@ export class System {
     await this.observing.start()
     this.#answers.start()
     await this.control.start()
+    if (!this.stopping) this.#phase = 'running'
     this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
     this.log.info('started', {
       system: this.name,
@@ -251,6 +260,7 @@ export class System {
   }
 
   async #stop(withinMs: number): Promise<void> {
+    this.#phase = this.#phase === 'ended' ? 'ended' : 'stopping'
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
     await this.#root.stop(withinMs)
@@ -316,6 +326,7 @@ export class System {
   /** Nothing here can mend it: what runs this process must. */
   async #giveUp(error: Error): Promise<void> {
     const { onGiveUp } = this.#options
+    this.#phase = 'ended'
     this.log.error('giving up: the system stops', { error })
     if (onGiveUp === undefined) process.exitCode = 1
     await this.stop()

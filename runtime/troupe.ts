@@ -9,8 +9,10 @@ import { DeadLetters } from './client/dead.ts'
 import { Pausing } from './client/pausing.ts'
 import { Waiters } from './client/results.ts'
 import { Sender, type SenderHost } from './client/sender.ts'
+import { composeSending, type SendMiddleware } from './client/sending.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
+import { SendTallies } from './observe/sendTally.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -19,6 +21,8 @@ import { Mailboxes } from './view/mailboxes.ts'
 export type ConnectOptions = ConfigInput & {
   /** The same as `nats.servers`. */
   servers?: string | readonly string[]
+  /** Wrapped around every `send` and `ask`, the first outermost. */
+  sending?: readonly SendMiddleware[]
 }
 
 /** What a process has of NATS, with the embedded server where no other is configured. */
@@ -44,11 +48,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Troupe> {
 
 export async function openLink(options: ConnectOptions): Promise<Link> {
   const { config, root } = await loadConfig({ overrides: overridesOf(options) })
-  return linkTo(config, root)
+  return linkTo(config, root, options.sending)
 }
 
 /** The same from a configuration that was loaded already. */
-export async function linkTo(config: Config, root: string): Promise<Link> {
+export async function linkTo(config: Config, root: string, sending: readonly SendMiddleware[] = []): Promise<Link> {
   const embedded = config.nats.servers.length === 0 ? await startEmbeddedServer({ cwd: root, config }) : undefined
   try {
     const broker = await openBroker(
@@ -72,7 +76,15 @@ export async function linkTo(config: Config, root: string): Promise<Link> {
       embedded,
       secrets,
       levels,
-      senderHost: { broker, clock, waiters, sentEvents, name: config.sender },
+      senderHost: {
+        broker,
+        clock,
+        waiters,
+        sentEvents,
+        tallies: new SendTallies(),
+        name: config.sender,
+        sending: composeSending(sending),
+      },
       close,
     }
   } catch (error) {
@@ -147,7 +159,7 @@ export class Troupe {
 }
 
 /** `servers` is short for `nats.servers`. */
-export function overridesOf({ servers, ...input }: ConnectOptions): ConfigInput {
+export function overridesOf({ servers, sending: _sending, ...input }: ConnectOptions): ConfigInput {
   if (servers === undefined) return input
   return {
     ...input,

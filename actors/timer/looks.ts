@@ -45,7 +45,7 @@ import {
 } from '../../runtime/schedules/planner.ts'
 import { isBroken, readCause, type ScheduleRecord } from '../../runtime/schedules/record.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'
-import { parkTick } from '../../runtime/schedules/ticks.ts'
+import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
 import { account, type LookScope } from './account.ts'
 
 export interface LooksHost {
@@ -169,7 +169,7 @@ export class Looks {
     throw new Error(`schedule ${schedule} was changed ${MAX_ROUNDS} times while it was looked at`)
   }
 
-  /** False: the record is another by now. */
+  /** False: the record is another by now, or there is more to do. */
   async #lookAt(
     schedule: string,
     stored: ScheduleRecord,
@@ -185,10 +185,17 @@ export class Looks {
     const next = carriedOut(record, planned, done)
     const at = nextLook(schedule, next, clock.now(), services)
     if (at !== undefined) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now() })
+    else if (nextLook(schedule, stored, now, services) !== undefined)
+      await removeTick(broker, this.#spec.name, schedule)
     if (isUnchanged(stored, next)) return this.#isStill(schedule, revision)
     if ((await store(broker, this.#spec.name, schedule, next, revision)) === undefined) return false
     this.#tell(schedule, planned, done)
-    return true
+    return !(await this.#hasEnded(schedule, next))
+  }
+
+  /** A run may have ended before the record said that it runs: the look that its end asked for has found nothing then. */
+  async #hasEnded(schedule: string, record: ScheduleRecord): Promise<boolean> {
+    return wantsEnds(record) && (await this.#ends(schedule, record)).size > 0
   }
 
   /** Nothing was stored, so nothing told whether the tick that was parked is the right one. */

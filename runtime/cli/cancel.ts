@@ -1,8 +1,10 @@
 /** `troupe cancel`. */
 import { JetStreamError } from '../broker/api.ts'
+import type { CancelRequest } from '../broker/cancels.ts'
+import { actorsWithMailbox } from '../broker/depth.ts'
 import { checkName } from '../broker/subjects.ts'
 import { explainRefusal } from '../client/refusals.ts'
-import type { Link } from '../troupe.ts'
+import type { Link, Troupe } from '../troupe.ts'
 import { command } from './command.ts'
 import { given, headerOf } from './input.ts'
 import { usage } from './parse.ts'
@@ -10,10 +12,10 @@ import { say, sayJson } from './print.ts'
 import { withTroupe } from './session.ts'
 
 export const cancel = command({
-  usage: 'ACTOR [ID]',
+  usage: '[ACTOR] ID',
   count: [1, 2],
   flags: {
-    id: { value: 'ID', meaning: 'the same as the second argument' },
+    id: { value: 'ID', meaning: 'the same as the ID argument, after an actor' },
     message: { value: 'MESSAGE', meaning: 'all with this name' },
     root: { value: 'ID', meaning: 'all that this message began' },
     header: { value: 'NAME=VALUE', meaning: 'all with this header' },
@@ -22,27 +24,68 @@ export const cancel = command({
   },
   details: `All that is given must match. It holds for messages that were sent before it, and is kept: a worker that starts later honours it too.
 
+Without an actor the message of that id is cancelled in whichever mailbox it is; with filters instead of an id the actor must be named.
+
 Examples:
+  troupe cancel welcome-17
   troupe cancel mailer welcome-17
   troupe cancel mailer --message digest --reason "wrong day"`,
   async run({ args, flags, isJson, ...rest }) {
-    const [actor = '', id = flags.id] = args
-    checkName(actor, 'actor')
     const { message, root, reason } = flags
     const [name, value] = flags.header === undefined ? [] : headerOf(flags.header)
     const header = name === undefined || value === undefined ? undefined : { name, value }
-    if ([id, message, root, header].every((part) => part === undefined)) {
-      throw usage('expected what to cancel: an ID after the actor, --message, --root or --header, got none of them')
-    }
-    const { was } = await withTroupe(rest, async (troupe, link) => {
-      const options = given({ timeout: flags.timeout })
-      const answer = await troupe.cancel(actor, given({ id, message, root, header, reason }), options)
-      if (answer.was === 'unknown') await checkActor(link, actor)
-      return answer
+    const [first = '', id = flags.id] = args
+    const filter = given({ id, message, root, header })
+    const options = given({ timeout: flags.timeout })
+    if (Object.keys(filter).length > 0) checkName(first, 'actor')
+    const met = await withTroupe(rest, async (troupe, link) => {
+      if (Object.keys(filter).length > 0)
+        return [await cancelIn(troupe, link, first, { ...filter, ...given({ reason }) }, options)]
+      return cancelAnywhere(troupe, link, { id: first, ...given({ reason }) }, options)
     })
-    return isJson ? sayJson({ actor, id, message, root, header, was }) : say(answers[was])
+    const { actor, was } = met.find((one) => one.was !== 'unknown') ?? {
+      actor: met.length === 1 ? met[0]?.actor : undefined,
+      was: 'unknown' as const,
+    }
+    return isJson
+      ? sayJson({ actor, id: id ?? (Object.keys(filter).length > 0 ? undefined : first), message, root, header, was })
+      : say(answers[was])
   },
 })
+
+interface Met {
+  readonly actor: string
+  readonly was: keyof typeof answers
+}
+
+async function cancelIn(
+  troupe: Troupe,
+  link: Link,
+  actor: string,
+  request: CancelRequest,
+  options: { timeout?: string },
+): Promise<Met> {
+  const { was } = await troupe.cancel(actor, request, options)
+  if (was === 'unknown') await checkActor(link, actor)
+  return { actor, was }
+}
+
+/** By id alone: in every mailbox of the namespace, since nobody knows which has it. */
+async function cancelAnywhere(
+  troupe: Troupe,
+  link: Link,
+  request: CancelRequest & { id: string },
+  options: { timeout?: string },
+): Promise<Met[]> {
+  const actors = await actorsWithMailbox(link.broker)
+  if (actors.includes(request.id)) {
+    throw usage(
+      `expected what to cancel of actor ${request.id}: an ID after it, --message, --root or --header, got none of them`,
+    )
+  }
+  if (actors.length === 0) throw usage('expected an actor whose message is cancelled, but none has a mailbox yet')
+  return Promise.all(actors.map((actor) => cancelIn(troupe, link, actor, request, options)))
+}
 
 const answers = {
   parked: 'cancelled: it was parked, waiting for its time',

@@ -16,6 +16,7 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['call', entry('Asks a live worker; nothing is stored', async () => (await import('./call.ts')).call)],
   ['broadcast', entry('Tells every live worker of an actor; nothing is stored', async () => (await import('./broadcast.ts')).broadcast)],
   ['cancel', entry('Cancels messages: parked, waiting or running', async () => (await import('./cancel.ts')).cancel)],
+  ['health', entry('Asks running systems whether they are well', async () => (await import('./control/health.ts')).health)],
   ['events', entry('Shows or changes which events of an actor are published', async () => (await import('./control/events.ts')).events)],
   ['pause', entry('Workers take nothing more of an actor, until it is resumed', async () => (await import('./pause.ts')).pause)],
   ['resume', entry('Ends the pause of an actor', async () => (await import('./pause.ts')).resume)],

@@ -8,18 +8,22 @@ import type { BoundMessage, MessageRef } from '../actor.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
+import type { Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, UnavailableError, describe, toError } from '../errors.ts'
+import type { SendTallies } from '../observe/sendTally.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
+import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
 import { dueOf, envelopeHeaders, lineageHeaders, NO_OPTIONS, type Lineage, type Timing } from './envelope.ts'
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
+import type { Outgoing, SendMiddleware } from './sending.ts'
 import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
 import type { SentEvents } from './sentEvents.ts'
 import { storeCancel, storeMessage, type Target } from './store.ts'
@@ -34,8 +38,11 @@ export interface SenderHost {
   readonly clock: ServerClock
   readonly waiters: Waiters
   readonly sentEvents: SentEvents
+  readonly tallies: SendTallies
   /** The sender's name: outcomes go to `…reply.<name>.…`, kept results under it. */
   readonly name: string
+  /** Wrapped around sending. */
+  readonly sending: SendMiddleware | undefined
 }
 
 const CANCEL_TIMEOUT_MS = 2_000
@@ -59,9 +66,10 @@ export class Sender {
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
   async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
-    if (options !== undefined) checkOptions(options)
-    await this.#check(ref, payload)
-    return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
+    const { sending } = this.#host
+    if (sending === undefined) return this.#send(ref, payload, options)
+    const outgoing = this.#outgoing('send', ref, payload, options ?? NO_OPTIONS)
+    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
   }
 
   /** Sends what `mailer.welcome.with(payload)` made. */
@@ -115,13 +123,20 @@ export class Sender {
     options: SendOptions & { timeout?: Duration } = {},
   ): Promise<ResultOf<R>> {
     const { timeout, ...rest } = options
-    checkOptions(rest)
-    await this.#check(ref, payload)
     const timeoutMs = timeout === undefined ? ASK_TIMEOUT_MS : parseDuration(timeout, 'timeout')
+    const { sending } = this.#host
+    if (sending === undefined) return this.#ask(ref, payload, rest, timeoutMs)
+    const outgoing = this.#outgoing('ask', ref, payload, rest)
+    return sending(outgoing, (changed) => this.#ask<I, R>(ref, changed.payload as I, changed.options, timeoutMs))
+  }
+
+  async #ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, timeoutMs: number): Promise<ResultOf<R>> {
+    checkOptions(options)
+    await this.#check(ref, payload)
     await this.#host.waiters.open()
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
     try {
-      const sent = await this.#sendChecked(ref, payload, rest, [[H.reply, waiter.subject]])
+      const sent = await this.#sendChecked(ref, payload, options, [[H.reply, waiter.subject]])
       if (sent.duplicate) throw duplicateAsk(sent.id)
       return (await waiter.outcome) as ResultOf<R>
     } finally {
@@ -208,6 +223,18 @@ export class Sender {
     }
   }
 
+  async #send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+    if (options !== undefined) checkOptions(options)
+    await this.#check(ref, payload)
+    return this.#sendChecked<R>(ref, payload, options ?? NO_OPTIONS, [])
+  }
+
+  #outgoing(kind: Outgoing['kind'], ref: Target, payload: unknown, options: SendOptions): Outgoing {
+    const { parent: id, root } = this.#lineage ?? {}
+    const from = id === undefined || root === undefined ? undefined : { id, root }
+    return { kind, actor: ref?.actor, message: ref?.message, payload, options, from }
+  }
+
   /** `send`, where the id is made by a function of the caller's: that it throws is this message's fate, not that of all. */
   async #sendOneOf<I, R>(
     ref: MessageRef<I, R>,
@@ -251,13 +278,27 @@ export class Sender {
       due === undefined
         ? subjects.message(ref.actor, ref.message, options.lane)
         : subjects.later(ref.actor, ref.message)
-    const stored = await storeMessage(this.#host.broker, ref, { subject, payload: body, headers })
+    const stored = await this.#store(ref, { subject, payload: body, headers })
     const { actor, message } = ref
     const { sequence } = stored
     const duplicate = stored.duplicate && !stored.repeated
     if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
     const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
+  }
+
+  /** Counts it, and how long it took. */
+  async #store(ref: Target, bytes: Parameters<typeof storeMessage>[2]): Promise<Published> {
+    const tally = this.#host.tallies.of(ref.actor, ref.message)
+    const from = systemClock.monotonic()
+    try {
+      const stored = await storeMessage(this.#host.broker, ref, bytes)
+      tally.stored(systemClock.monotonic() - from)
+      return stored
+    } catch (thrown) {
+      tally.failed(systemClock.monotonic() - from, toError(thrown))
+      throw thrown
+    }
   }
 
   #tellSent({ actor, message, spec }: Target, id: string, { lane = 'normal' }: SendOptions, due?: number): void {

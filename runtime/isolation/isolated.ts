@@ -84,7 +84,7 @@ export class IsolatedActor {
     const actor = spec.name
     const { worker, concurrency, log, clock, nats } = this.#parts
     const { module, kind, connection, memoryLimitBytes, recycle } = isolation
-    const tellsMemory = kind === 'thread' && (memoryLimitBytes ?? recycle?.aboveBytes) !== undefined
+    const tellsMemory = recycle?.aboveBytes !== undefined || (kind === 'thread' && memoryLimitBytes !== undefined)
     const given = carriedResources(spec, this.#parts.given)
     const { startWithinMs } = spec
     const start = { actor, module, worker, tellsMemory, startWithinMs, given, nats: connection ? nats : undefined }

@@ -22,6 +22,8 @@
  * and kills with no grace. Neither waits until a worker has loaded its module, makes a successor ready first, or has a
  * channel for what a handler says while it runs (signal, log, progress, send).
  */
+import { availableParallelism } from 'node:os'
+
 import type { RunContext } from '../context.ts'
 import { UnavailableError, toError } from '../errors.ts'
 import type { MemberEnd } from '../events.ts'
@@ -86,8 +88,8 @@ const SLOW_START_MS = 300
 const START_BACKOFF: ResolvedBackoff = { baseMs: 200, factor: 2, maxMs: 30_000, jitter: 0.2 }
 /** Starts in a row that failed: then nobody expects the next one to work. */
 const HOPELESS = 5
-/** Started at once, at most: they share the machine's cores with what runs. */
-const STARTS_AT_ONCE = 4
+/** Started at once, at most: more would only make each of them slower. */
+const STARTS_AT_ONCE = Math.min(4, availableParallelism())
 
 export class Pool implements MemberHost {
   readonly #settings: PoolSettings
@@ -105,6 +107,7 @@ export class Pool implements MemberHost {
   #pause: NodeJS.Timeout | undefined
   #look: NodeJS.Timeout | undefined
   #started: { resolve(): void; reject(error: Error): void } | undefined
+  #draining = false
   #stopping = false
   #whenEmpty: (() => void) | undefined
 
@@ -162,8 +165,9 @@ export class Pool implements MemberHost {
   clockMoved(): void {
     this.#tellAll({ kind: 'clock', skewMs: this.#host.skewMs() })
   }
-  /** The system stops: handlers may ask for it. */
+  /** The system stops: handlers may ask for it. Nobody is replaced any more. */
   tellStopping(): void {
+    this.#draining = true
     this.#tellAll({ kind: 'stopping' })
   }
 
@@ -177,6 +181,7 @@ export class Pool implements MemberHost {
 
   /** Ends all members; what still runs in them is killed. */
   async close(): Promise<void> {
+    this.#draining = true
     this.#stopping = true
     clearTimeout(this.#pause)
     clearInterval(this.#look)
@@ -220,6 +225,7 @@ export class Pool implements MemberHost {
     this.#host.onEnded(member, report === undefined ? (this.#why.get(member) ?? 'stopped') : 'crashed', report)
     if (this.#stopping) return this.#members.size === 0 ? this.#whenEmpty?.() : undefined
     this.#count(member, report, error)
+    this.#recycle()
     this.#fill()
     this.#host.onCapacity()
   }
@@ -295,7 +301,7 @@ export class Pool implements MemberHost {
 
   /** Starts what is missing. */
   #fill(): void {
-    if (this.#stopping || this.#pause !== undefined || this.#started !== undefined) return
+    if (this.#draining || this.#pause !== undefined || this.#started !== undefined) return
     const alive = this.#ready.length + this.#starting.length
     const missing = Math.min(this.#needed - alive, STARTS_AT_ONCE - this.#starting.length)
     for (let index = 0; index < missing; index++) this.#startMember()

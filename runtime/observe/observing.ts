@@ -5,19 +5,26 @@
  * own: what is counted when (worker.ts, live.ts).
  */
 import type { ActorSpec } from '../actor.ts'
-import type { Application } from '../application.ts'
+import { troupeVersion, type Application } from '../application.ts'
 import { followAdvisories, type Advisory } from '../broker/advisories.ts'
 import type { Control } from '../broker/control.ts'
 import { readLanes } from '../broker/depth.ts'
 import type { ServiceCard } from '../broker/service.ts'
 import type { SystemEvent, SystemEvents } from '../events.ts'
+import type { ActorWorker } from '../flow/worker.ts'
 import type { Logger } from '../log.ts'
 import type { Roster } from '../roster.ts'
+import type { TreeNode } from '../supervision/tree.ts'
+import { systemClock } from '../time/clock.ts'
 import type { Link } from '../troupe.ts'
 import { serviceCard } from './card.ts'
 import { Depths } from './depths.ts'
+import { healthOf, type Health, type HealthParts } from './health.ts'
+import { HttpPort } from './httpPort.ts'
+import type { ActorView, View } from './instruments.ts'
 import { readLevelRequest, type LevelAnswer } from './levels.ts'
 import { Pauses } from './pauses.ts'
+import { prometheus } from './prometheus.ts'
 import { ActorTally } from './tally.ts'
 
 export interface ObservingParts {
@@ -29,6 +36,8 @@ export interface ObservingParts {
   readonly log: Logger
   tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
   readonly roster: Roster
+  phase(): HealthParts['phase']
+  tree(): readonly TreeNode[]
 }
 
 export class Observing {
@@ -39,12 +48,14 @@ export class Observing {
   readonly depths: Depths
   readonly pauses: Pauses
   #unfollow: (() => void)[] = []
+  #http: HttpPort | undefined
 
   constructor(parts: ObservingParts) {
     this.#parts = parts
     this.tallies = new Map(parts.specs.map((spec) => [spec.name, new ActorTally(spec.name, spec.messages.keys())]))
     this.depths = new Depths(parts.link.broker)
     parts.control.on('events', (body) => this.#events(body))
+    parts.control.on('health', () => this.health())
     this.pauses = new Pauses({
       paused: (actor, lane, until) => {
         parts.log.warn('paused: nothing is taken from this lane', { actor, lane, until: until?.toISOString() })
@@ -67,6 +78,66 @@ export class Observing {
     const holds = link.levels.of(actor, spec)
     for (const { worker } of roster.living(actor)) worker.telling.level = holds
     return { runs: spec !== undefined, level: holds }
+  }
+
+  health(): Health {
+    const { system, link } = this.#parts
+    const { connected: isConnected, server } = link.broker.connection
+    return healthOf({ system, isConnected, server, phase: this.#parts.phase(), tree: this.#parts.tree() })
+  }
+
+  /** What the metrics of this moment are read from. */
+  async view(): Promise<View> {
+    const { system, application, link, specs } = this.#parts
+    const { broker, senderHost } = link
+    return {
+      system,
+      application,
+      troupeVersion: troupeVersion(),
+      isConnected: broker.connection.connected,
+      isReady: this.health().ready,
+      subject: (actor, message) => broker.subjects.message(actor, message),
+      sent: [...senderHost.tallies.all()],
+      actors: await Promise.all(specs.map((spec) => this.#actorView(spec))),
+      now: systemClock.now(),
+    }
+  }
+
+  async #actorView(spec: ActorSpec): Promise<ActorView> {
+    const workers = this.#parts.roster.living(spec.name).map(({ worker }) => worker)
+    const sum = (pick: (worker: ActorWorker) => number): number => workers.reduce((all, one) => all + pick(one), 0)
+    return {
+      tally: this.tally(spec),
+      slots: sum(({ settings }) => settings.concurrency),
+      running: sum(({ running }) => running.length),
+      buffered: sum(({ buffered }) => buffered),
+      depth: await this.depths.of(spec),
+    }
+  }
+
+  /** Opens the HTTP port, where there is to be one: before anything else starts, so that probes see it start. */
+  async open(): Promise<void> {
+    const { link, log } = this.#parts
+    const { port, host } = link.config.http
+    if (port === undefined) return
+    const registry = prometheus(() => this.view())
+    const metrics = async (): Promise<{ type: string; text: string }> => ({
+      type: registry.contentType,
+      text: await registry.metrics(),
+    })
+    const http = new HttpPort({ health: () => this.health(), metrics })
+    await http.start(port, host)
+    this.#http = http
+    log.info('health and metrics', { url: `http://${host.includes(':') ? `[${host}]` : host}:${http.port}` })
+  }
+
+  /** The port of health and metrics, where there is one. */
+  get httpPort(): number | undefined {
+    return this.#http?.port
+  }
+
+  async close(): Promise<void> {
+    await this.#http?.stop()
   }
 
   /** The actors run, so their assets exist. What was paused before is told now. */

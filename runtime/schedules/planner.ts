@@ -69,6 +69,8 @@ const MAX_WAITING = 1_000
 const MAX_TRACKED = 1_000
 const SKIP_WITHIN_MS = 60_000
 const PACE_MS = 1_000
+/** A schedule of which something waits for the end of a run is looked at so often. */
+const LOOK_MS = 60_000
 const MAX_TAKEN = 100
 
 interface Draft {
@@ -421,7 +423,8 @@ export function nextLook(id: string, record: ScheduleRecord, now: number, limits
         )
       : []
   const needsEnd = isHeld && (waiting.length > 0 || definition.pauseOnFailure === true)
-  const ofRuns = needsEnd ? running.map(({ at }) => at + lostAfter(record, limits)) : []
+  // The end of a run wakes it; but a run that was sent before the schedule wanted to know does not say so.
+  const ofRuns = needsEnd ? running.map(({ at }) => Math.min(at + lostAfter(record, limits), now + LOOK_MS)) : []
   const times = [...(asked.length > 0 ? [now] : []), ...(next === undefined ? [] : [next.at]), ...ofSpans, ...ofRuns]
   return times.length === 0 ? undefined : Math.max(Math.min(...times), 0)
 }

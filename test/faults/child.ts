@@ -22,7 +22,7 @@ export interface Child extends AsyncDisposable {
 }
 
 /** Starts a fixture and waits until it is ready. */
-export async function startChild(fixture: 'worker' | 'sender', setup: object): Promise<Child> {
+export async function startChild(fixture: 'worker' | 'sender' | 'isolatedWorker', setup: object): Promise<Child> {
   const path = fileURLToPath(new URL(`./fixtures/${fixture}.ts`, import.meta.url))
   const child = fork(path, [JSON.stringify(setup)], {
     execArgv: ['--import', 'tsx'],

@@ -55,6 +55,7 @@ describe('who creates a mailbox', () => {
       ...config,
       name: config['name'] === `${t.namespace}-mailbox-${name}`,
       description: undefined,
+      metadata: { ...(config['metadata'] as object), troupe_actor: undefined },
       subjects: (config['subjects'] as string[]).map((subject) => subject.replace(`.${name}.`, '.')),
     })
     expect(same(await configOf(t, 'one'), 'one')).toEqual(same(await configOf(t, 'two'), 'two'))

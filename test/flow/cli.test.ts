@@ -172,6 +172,13 @@ describe('troupe cancel', () => {
     await project.troupe('send', 'echo.say', '{}', '--id', 'later', '--delay', '1h')
     const parked = await project.troupe('cancel', 'echo', 'later', '--json')
     expect(JSON.parse(parked.stdout)).toMatchObject({ was: 'parked', id: 'later' })
+    await project.troupe('send', 'echo.say', '{}', '--id', 'anywhere', '--delay', '1h')
+    // It takes a moment until it is parked; before that a cancel by id may meet nothing, and is stored all the same.
+    await expect
+      .poll(async () => (await project.troupe('inspect', 'anywhere')).stdout, { timeout: 10_000 })
+      .toContain('is parked')
+    const anywhere = await project.troupe('cancel', 'anywhere', '--json')
+    expect(JSON.parse(anywhere.stdout)).toMatchObject({ actor: 'echo', id: 'anywhere', was: 'parked' })
     const none = await project.troupe('cancel', 'echo', 'nobody', '--timeout', '50ms')
     expect(none).toMatchObject({ code: 0, stdout: expect.stringContaining('no worker met') as string })
     expect(await project.troupe('cancel', 'echo')).toMatchObject({ code: 2 })

@@ -153,6 +153,13 @@ async function stored(stream: string): Promise<number> {
   return reply.json<{ state: { messages: number } }>().state.messages
 }
 
+/** Whether a delayed message has come to its parking place. */
+async function isParked(message: string, id: string): Promise<boolean> {
+  const place = JSON.stringify({ last_by_subj: `${namespace}.timer.at.foreign.${message}.${id}` })
+  const reply = await troupe.connection.request(`$JS.API.STREAM.MSG.GET.${namespace}-timer-foreign`, place)
+  return reply.json<{ error?: unknown }>().error === undefined
+}
+
 const attempts = (id: string): number[] => ran.filter((one) => one.id === id).map(({ attempt }) => attempt)
 
 describe('a worker on a bare socket', () => {
@@ -244,7 +251,7 @@ describe('a worker on a bare socket', () => {
     for (const ended of [running, waiting]) expect(await ended).toMatchObject({ code: 'CANCELLED' })
 
     const parked = rejection(troupe.ask(refOf('echo'), {}, { id: 'parked', delay: '1m' }))
-    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    await eventually('it is parked', () => isParked('echo', 'parked'))
     expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
     expect(await parked).toMatchObject({ code: 'CANCELLED' })
     expect(ran.map(({ id }) => id)).toEqual(['runs'])
@@ -254,7 +261,7 @@ describe('a worker on a bare socket', () => {
     await startWorker('a')
     const due = Date.now() + 900
     await troupe.send(refOf('echo'), 'first', { id: 'one', at: due + 600, replace: true })
-    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    await eventually('it is parked', () => isParked('echo', 'one'))
     expect(await troupe.ask(refOf('echo'), 'second', { id: 'one', at: due, replace: true })).toBe('second')
     expect(Date.now()).toBeGreaterThanOrEqual(due)
     await eventually(
@@ -382,9 +389,8 @@ describe('an actor that is declared here and runs elsewhere', () => {
     // @ts-expect-error there is no such message
     expect(declared.nothing).toBeUndefined()
 
-    await eventually('nothing is parked', async () => (await stored('timer-foreign')) === 0)
     const parked = rejection(troupe.ask(declared.wait, {}, { id: 'parked', delay: '1m' }))
-    await eventually('it is parked', async () => (await stored('timer-foreign')) === 1)
+    await eventually('it is parked', () => isParked('wait', 'parked'))
     expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
     expect(await parked).toMatchObject({ code: 'CANCELLED' })
   })

@@ -38,6 +38,11 @@ export class Events {
     for (const look of this.#waiting) look()
   }
 
+  /** Calls `look` at every event from now on. */
+  onEach(look: () => void): void {
+    this.#waiting.add(look)
+  }
+
   of<K extends keyof MessageEvents>(event: K): MessageEvents[K][] {
     return this.seen.filter((entry) => entry.event === event).map((entry) => entry.data as MessageEvents[K])
   }

@@ -14,6 +14,7 @@ import { Connection } from '../../broker/connection.ts'
 import { ActorError, toError } from '../../errors.ts'
 import { createRelay } from '../../log.ts'
 import { Place } from '../../place.ts'
+import { actorsIn, isChild, isSupervisor } from '../../supervision/definition.ts'
 import { toErrorData } from '../errorData.ts'
 import type { FromMember, MemberStart, ToMember } from '../protocol.ts'
 import { forbidSystems } from './forbidden.ts'
@@ -62,10 +63,15 @@ async function end(): Promise<void> {
   line.leave(0)
 }
 
+/** Among what the module exports: the actor itself, or a supervisor that has it. */
 async function findActor({ actor, module }: MemberStart): Promise<ActorSpec> {
   const exported = await load(actor, module)
-  const found = Object.values(exported).find((value) => isActor(value) && specOf(value).name === actor)
-  if (found !== undefined) return specOf(found)
+  const children = Object.values(exported).filter((value) => isActor(value) || isSupervisor(value) || isChild(value))
+  const found = children
+    .flatMap(actorsIn)
+    .map(specOf)
+    .find(({ name }) => name === actor)
+  if (found !== undefined) return found
   const names = Object.keys(exported)
   const text = `expected ${module} to export actor ${actor}, since its handlers run in a ${isMainThread ? 'process' : 'thread'} that loads it, but it exports ${names.length === 0 ? 'nothing' : names.join(', ')}. Export it, or name the module that does: defineActor('${actor}', { module: import.meta.url, … }).`
   throw new ActorError('NO_ACTOR', text, { data: { actor, module, names } })
@@ -81,8 +87,9 @@ async function load(actor: string, module: string): Promise<Record<string, unkno
   }
 }
 
-/** Of this thread alone: its heap, and what that holds outside of it (buffers). */
+/** All of a process; of a thread its heap, and what that holds outside of it (buffers). */
 function heldBytes(): number {
+  if (isMainThread) return process.memoryUsage.rss()
   const { used_heap_size: heap, external_memory: outside } = getHeapStatistics()
   return heap + outside
 }

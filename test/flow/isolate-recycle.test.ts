@@ -1,0 +1,76 @@
+/** Threads and processes that are replaced: one at a time, and never with a gap. */
+import { describe, expect, it } from 'vitest'
+
+import { eventually, testBundle, type Bundle } from '../kit/system.ts'
+import * as recycled from './fixtures/recycled.ts'
+
+interface Watch {
+  /** Fewest that were ready at any event, and most that were there at all. */
+  least: number
+  most: number
+  readonly ended: string[]
+}
+
+/** Looks at each event of a message, and counts the ends. */
+async function watched(t: Bundle, actor: string): Promise<Watch> {
+  const members = () => t.system.hosted.get(actor)?.members ?? []
+  const ready = (): number => members().filter(({ state }) => state === 'ready').length
+  await eventually('all are ready', () => ready() >= 2, 30_000)
+  const watch: Watch = { least: ready(), most: members().length, ended: [] }
+  const look = (): void => {
+    watch.least = Math.min(watch.least, ready())
+    watch.most = Math.max(watch.most, members().length)
+  }
+  t.events.onEach(look)
+  t.troupe.connection.subscribe(`${t.namespace}.event.system.*.member-ended`, {
+    callback: (_error, msg) => void watch.ended.push(msg.json<{ why: string }>().why),
+  })
+  await t.troupe.connection.flush()
+  return watch
+}
+
+describe.each(['process', 'thread'] as const)('a %s', (kind) => {
+  it(
+    'is replaced after its messages: one at a time, its successor ready first, and no message notices',
+    { timeout: 60_000 },
+    async () => {
+      const actor = kind === 'process' ? recycled.countedProcess : recycled.countedThread
+      await using t = await testBundle({ actors: [actor], events: 'all' })
+      const watch = await watched(t, actor.where.actor)
+      const runs = new Map<string, number>()
+      // Without a pause, so that the replaced ones have messages until they end.
+      while (watch.ended.length < 3) {
+        const places = await Promise.all(Array.from({ length: 20 }, () => t.troupe.ask(actor.where, {})))
+        for (const place of places) runs.set(place, (runs.get(place) ?? 0) + 1)
+      }
+      expect(runs.size).toBeGreaterThanOrEqual(4)
+      expect(Math.max(...runs.values())).toBeGreaterThanOrEqual(10)
+      expect(new Set(watch.ended)).toEqual(new Set(['recycled']))
+      expect(watch.least).toBeGreaterThanOrEqual(2)
+      // Two that work, a successor, and the one that ends.
+      expect(watch.most).toBeLessThanOrEqual(4)
+      for (const event of ['released', 'crashed', 'retry', 'killed'] as const) expect(t.events.of(event)).toEqual([])
+    },
+  )
+
+  it('is replaced when it holds too much after a message', { timeout: 60_000 }, async () => {
+    const actor = kind === 'process' ? recycled.weighedProcess : recycled.weighedThread
+    await using t = await testBundle({ actors: [actor] })
+    const watch = await watched(t, actor.where.actor)
+    await t.troupe.ask(actor.grow, { megabytes: 20 })
+    expect(watch.ended).toEqual([])
+    await t.troupe.ask(actor.grow, { megabytes: 220 })
+    await eventually('it was replaced', () => watch.ended.includes('recycled'), 30_000)
+    expect(await t.troupe.ask(actor.where, {})).toBeTypeOf('string')
+    expect(watch.least).toBeGreaterThanOrEqual(2)
+  })
+
+  it('is replaced at its age, though it has nothing to do', { timeout: 60_000 }, async () => {
+    const actor = kind === 'process' ? recycled.agedProcess : recycled.agedThread
+    await using t = await testBundle({ actors: [actor] })
+    const watch = await watched(t, actor.where.actor)
+    await eventually('two were replaced', () => watch.ended.length >= 2, 30_000)
+    expect(new Set(watch.ended)).toEqual(new Set(['recycled']))
+    expect(await t.troupe.ask(actor.where, {})).toBeTypeOf('string')
+  })
+})
