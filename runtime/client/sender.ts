@@ -46,6 +46,7 @@ export interface SenderHost {
 }
 
 const CANCEL_TIMEOUT_MS = 2_000
+const NOW: Timing = Object.freeze({})
 /** Messages of one `sendMany` that wait for their ack at once. */
 const WINDOW = 512
 
@@ -312,6 +313,7 @@ export class Sender {
    * has stored the message: so a sender needs no rights to ask for the time.
    */
   #timing(options: SendOptions): Timing {
+    if (options.delay === undefined && options.at === undefined) return NOW
     const { clock } = this.#host
     const isRelative = options.delay !== undefined && !clock.isKnown && clock.skewMs === 0
     const delayMs = isRelative ? dueAt(options, () => 0) : undefined
