@@ -6,11 +6,13 @@
  */
 import type { NatsConnection } from '@nats-io/transport-node'
 
+import type { HeaderEntry } from './broker/headers.ts'
 import type { Sender } from './client/sender.ts'
-import type { AbortedError } from './errors.ts'
+import type { AbortedError, Failure } from './errors.ts'
 import type { Loss } from './isolation/crash.ts'
 import type { Logger } from './log.ts'
 import type { Message } from './message.ts'
+import type { Outcome } from './outcome.ts'
 import type { RunOccurrence } from './schedules/accounts.ts'
 import type { ScheduleContext } from './schedules/context.ts'
 import { systemClock, type Clock } from './time/clock.ts'
@@ -76,6 +78,19 @@ export interface ContextHost {
   progress(run: RunContext, value: unknown): void
 }
 
+/** The span of a run: as headers, and as fields of log lines. */
+export interface RunTrace {
+  readonly headers: readonly HeaderEntry[]
+  readonly ids: Readonly<Record<string, string>>
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly kind: Outcome['kind']
+  readonly failure?: Failure
+  readonly stack?: string | undefined
+}
+
 /** What of a sender a handler has. */
 export type ChildSender = Pick<Sender, 'send' | 'ask'>
 
@@ -92,6 +107,12 @@ export class RunContext implements Context {
   isSuspect = false
   /** What ran it is gone, and this is what is known of its end. */
   loss: Loss | undefined
+  /** A live call or broadcast: nothing of it is stored. */
+  isLive = false
+  /** The span that it runs under, where there is one. */
+  trace: RunTrace | undefined
+  /** Told once, when the run has ended. */
+  onEnd: ((end: RunEnd) => void) | undefined
   /** What was looked up of the schedule that made this message. */
   occurrence: RunOccurrence | undefined
   #schedule: ScheduleContext | undefined
@@ -195,7 +216,7 @@ export class RunContext implements Context {
 
   get log(): Logger {
     const { id, actor, name, attempt } = this.source
-    return (this.#log ??= this.#host.log.child({ actor, message: name, id, attempt }))
+    return (this.#log ??= this.#host.log.child({ actor, message: name, id, attempt, ...this.trace?.ids }))
   }
   // Bound, so that `const { send } = ctx` works as people write it.
   get send(): Sender['send'] {
@@ -207,7 +228,13 @@ export class RunContext implements Context {
     return sender.ask.bind(sender)
   }
 
+  /** The message as what it makes inherits from it: under its run's own span, where there is one. */
+  get carried(): Message {
+    const { source, trace } = this
+    return trace === undefined ? source : { ...source, headers: source.headers.with(trace.headers) }
+  }
+
   #children(): ChildSender {
-    return (this.#sender ??= this.#host.senderFor(this.source))
+    return (this.#sender ??= this.#host.senderFor(this.carried))
   }
 }

@@ -6,7 +6,8 @@
  * fields; leave aside what you don't know.
  *
  * The level of an actor (its option `events`, else the setting, changed live by `troupe events`) says what is published of its
- * messages: `off` nothing, `failures` (the default) what somebody may have to look at, and progress, `all` everything.
+ * messages: `off` nothing, `failures` (the default) what somebody may have to look at, `all` everything; progress, which its
+ * handler asks for, always.
  *
  * The life of a message: sent → started → (progress …) → done, or retry → started …, snooze → started …, dead, cancelled,
  * expired, released → started ….
@@ -171,11 +172,11 @@ export type ScheduleNews = 'missed' | 'paused' | 'lost' | 'broken' | 'refused' |
 export const EVENT_LEVELS = ['off', 'failures', 'all'] as const
 export type EventLevel = (typeof EVENT_LEVELS)[number]
 
-/** The least level at which each is published. Progress is asked for by its handler, so only `off` leaves it out. */
-export const LEAST_LEVEL: { readonly [K in keyof MessageEvents]: 'failures' | 'all' } = {
+/** The least level at which each is published. Progress is asked for by its handler, so it is always told. */
+export const LEAST_LEVEL: { readonly [K in keyof MessageEvents]: EventLevel } = {
   sent: 'all',
   started: 'all',
-  progress: 'failures',
+  progress: 'off',
   done: 'all',
   retry: 'failures',
   snooze: 'all',
@@ -193,5 +194,5 @@ export const LEAST_LEVEL: { readonly [K in keyof MessageEvents]: 'failures' | 'a
 
 /** Whether an event is published at a level: pure. */
 export function isTold(event: keyof MessageEvents, level: EventLevel): boolean {
-  return level === 'all' || (level === 'failures' && LEAST_LEVEL[event] === 'failures')
+  return EVENT_LEVELS.indexOf(LEAST_LEVEL[event]) <= EVENT_LEVELS.indexOf(level)
 }

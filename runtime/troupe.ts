@@ -12,7 +12,9 @@ import { Sender, type SenderHost } from './client/sender.ts'
 import { composeSending, type SendMiddleware } from './client/sending.ts'
 import { SentEvents } from './client/sentEvents.ts'
 import { EventLevels } from './observe/levels.ts'
+import { meterSends } from './observe/meter.ts'
 import { SendTallies } from './observe/sendTally.ts'
+import { Tracing } from './observe/tracing.ts'
 import { Schedules } from './schedules/schedules.ts'
 import { Secrets } from './secrets.ts'
 import { Mailboxes } from './view/mailboxes.ts'
@@ -59,37 +61,50 @@ export async function linkTo(config: Config, root: string, sending: readonly Sen
       brokerSettings(config, embedded === undefined ? config.nats.servers : [embedded.url]),
     )
     const clock = new ServerClock(broker.api, () => broker.subjects.cancelStream)
-    const waiters = new Waiters(broker.connection, broker.subjects, config.sender)
+    const levels = new EventLevels(config.events)
+    const senderHost = senderHostOf(config, broker, clock, levels, sending)
+    const unmeter = meterSends(senderHost.tallies, (actor, message) => broker.subjects.message(actor, message))
     const close = async (): Promise<void> => {
+      unmeter()
       clock.stop()
       await broker.close()
       await embedded?.release()
     }
-    const secrets = new Secrets(config.secrets)
-    const levels = new EventLevels(config.events)
-    const sentEvents = new SentEvents(broker, levels, config.sender)
     return {
       config,
       root,
       broker,
       clock,
       embedded,
-      secrets,
+      secrets: new Secrets(config.secrets),
       levels,
-      senderHost: {
-        broker,
-        clock,
-        waiters,
-        sentEvents,
-        tallies: new SendTallies(),
-        name: config.sender,
-        sending: composeSending(sending),
-      },
+      senderHost,
       close,
     }
   } catch (error) {
     await embedded?.release()
     throw error
+  }
+}
+
+function senderHostOf(
+  config: Config,
+  broker: Broker,
+  clock: ServerClock,
+  levels: EventLevels,
+  sending: readonly SendMiddleware[],
+): SenderHost {
+  const { sender: name, system } = config
+  const { connection, subjects } = broker
+  return {
+    name,
+    broker,
+    clock,
+    waiters: new Waiters(connection, subjects, name),
+    sentEvents: new SentEvents(broker, levels, name),
+    tallies: new SendTallies(),
+    sending: composeSending(sending),
+    tracing: new Tracing({ subjects, server: () => connection.server, client: name === 'any' ? system : name }),
   }
 }
 

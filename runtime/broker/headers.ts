@@ -150,6 +150,12 @@ export class HeaderBlock {
     return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined
   }
 
+  /** The same with these in place of any of their names. */
+  with(entries: readonly HeaderEntry[]): HeaderBlock {
+    const names = new Set(entries.map(([name]) => name.toLowerCase()))
+    return new HeaderBlock([...this.entries().filter(([name]) => !names.has(name.toLowerCase())), ...entries])
+  }
+
   entries(): readonly HeaderEntry[] {
     return (this.#entries ??= parse(this.#text))
   }

@@ -64,6 +64,11 @@ export function lineageHeaders(lineage: Lineage | undefined): HeaderEntry[] {
   return [[H.root, lineage.root], [H.parent, lineage.parent], ...lineage.trace]
 }
 
+/** Without the trace, where a span of its own stands for it. */
+export function untraced(lineage: Lineage | undefined): Lineage | undefined {
+  return lineage && { ...lineage, trace: [] }
+}
+
 /** A message's lineage for what its handler sends. */
 export function lineageOf(message: { id: string; root: string; headers: HeaderBlock }): Lineage {
   const trace: HeaderEntry[] = []

@@ -10,16 +10,18 @@ import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
 import type { Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
+import type { Lane, Subjects } from '../broker/subjects.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, UnavailableError, describe, toError } from '../errors.ts'
 import type { SendTallies } from '../observe/sendTally.ts'
+import { isTracing, type SendAbout, type Sending, type Tracing } from '../observe/tracing.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
-import { dueOf, envelopeHeaders, lineageHeaders, NO_OPTIONS, type Lineage, type Timing } from './envelope.ts'
+import { dueOf, envelopeHeaders, lineageHeaders, NO_OPTIONS, untraced, type Lineage, type Timing } from './envelope.ts'
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
@@ -39,10 +41,21 @@ export interface SenderHost {
   readonly waiters: Waiters
   readonly sentEvents: SentEvents
   readonly tallies: SendTallies
+  readonly tracing: Tracing
   /** The sender's name: outcomes go to `…reply.<name>.…`, kept results under it. */
   readonly name: string
   /** Wrapped around sending. */
   readonly sending: SendMiddleware | undefined
+}
+
+/** Where each kind of sending goes to: the name of its destination in a span. */
+const SUBJECTS: Readonly<
+  Record<SendAbout['what'], (of: Subjects, actor: string, message: string, lane?: Lane) => string>
+> = {
+  send: (of, actor, message, lane) => of.message(actor, message, lane),
+  ask: (of, actor, message, lane) => of.message(actor, message, lane),
+  call: (of, actor, message) => of.call(actor, message),
+  broadcast: (of, actor, message) => of.broadcast(actor, message),
 }
 
 const CANCEL_TIMEOUT_MS = 2_000
@@ -136,13 +149,15 @@ export class Sender {
     await this.#check(ref, payload)
     await this.#host.waiters.open()
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
-    try {
-      const sent = await this.#sendChecked(ref, payload, options, [[H.reply, waiter.subject]])
-      if (sent.duplicate) throw duplicateAsk(sent.id)
-      return (await waiter.outcome) as ResultOf<R>
-    } finally {
-      waiter.drop()
-    }
+    return this.#traced(this.#spanOf('ask', ref, options.id), async (span) => {
+      try {
+        const sent = await this.#sendChecked(ref, payload, options, [[H.reply, waiter.subject]], span)
+        if (sent.duplicate) throw duplicateAsk(sent.id)
+        return (await waiter.outcome) as ResultOf<R>
+      } finally {
+        waiter.drop()
+      }
+    })
   }
 
   /**
@@ -152,9 +167,12 @@ export class Sender {
   async call<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options: CallOptions = {}): Promise<ResultOf<R>> {
     await this.#check(ref, payload)
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
-    const own = [...optionHeaders({ headers, format }, () => 0), ...lineageHeaders(this.#lineage)]
+    const timeoutMs = parseDuration(timeout, 'timeout')
     const body = encode(CONTENT_TYPES[format], payload)
-    return (await liveCall(this.#host.broker, ref, body, own, parseDuration(timeout, 'timeout'))) as ResultOf<R>
+    return this.#traced(this.#spanOf('call', ref), async (span) => {
+      const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageUnder(span)]
+      return (await liveCall(this.#host.broker, ref, body, own, timeoutMs)) as ResultOf<R>
+    })
   }
 
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
@@ -166,17 +184,16 @@ export class Sender {
     await this.#check(ref, payload)
     const { format = 'json', headers = {} } = options
     const { connection, subjects } = this.#host.broker
-    const own = [...optionHeaders({ headers, format }, () => 0), ...lineageHeaders(this.#lineage)]
     if (!connection.connected)
       throw new UnavailableError(
         'DISCONNECTED',
         'expected a connection to NATS to broadcast on, but there is none now. Try again.',
       )
-    await connection.publishHeard(
-      subjects.broadcast(ref.actor, ref.message),
-      encode(CONTENT_TYPES[format], payload),
-      encodeHeaders(own),
-    )
+    const body = encode(CONTENT_TYPES[format], payload)
+    await this.#traced(this.#spanOf('broadcast', ref), (span) => {
+      const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageUnder(span)]
+      return connection.publishHeard(subjects.broadcast(ref.actor, ref.message), body, encodeHeaders(own))
+    })
   }
 
   /** A message that this process sent before, from the data of its `SentMessage`. */
@@ -264,14 +281,29 @@ export class Sender {
     payload: unknown,
     options: SendOptions,
     extra: readonly HeaderEntry[],
+    above?: Sending,
+  ): Promise<Sent<ResultOf<R>>> {
+    const id = options.id ?? nextId()
+    const span = this.#spanOf('send', ref, id, options.lane, above)
+    if (span === undefined) return this.#sendUnder(ref, id, payload, options, extra, this.#lineage)
+    const under = [...extra, ...span.headers]
+    return this.#traced(span, () => this.#sendUnder(ref, id, payload, options, under, untraced(this.#lineage)))
+  }
+
+  async #sendUnder<R>(
+    ref: Target,
+    id: string,
+    payload: unknown,
+    options: SendOptions,
+    extra: readonly HeaderEntry[],
+    lineage: Lineage | undefined,
   ): Promise<Sent<ResultOf<R>>> {
     const { subjects } = this.#host.broker
-    const id = options.id ?? nextId()
     const body = encode(CONTENT_TYPES[options.format ?? 'json'], payload)
     const timing = this.#timing(options)
     const { name: sender, clock } = this.#host
     const now = (): number => clock.now()
-    const headers = envelopeHeaders({ id, options, timing, lineage: this.#lineage, sender, extra, now })
+    const headers = envelopeHeaders({ id, options, timing, lineage, sender, extra, now })
     if (ref.spec !== undefined && !ref.spec.lanes.includes(options.lane ?? 'normal'))
       throw noSuchLane(ref, options.lane ?? 'normal')
     const due = dueOf(timing, now)
@@ -286,6 +318,33 @@ export class Sender {
     if (!duplicate && this.#host.sentEvents.isHeard(actor, ref.spec)) this.#tellSent(ref, id, options, due)
     const place = { actor, message, id, duplicate, sequence, isKept: options.keep !== undefined }
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
+  }
+
+  /** A span for what is sent, where the application traces (observe/tracing.ts). */
+  #spanOf(what: SendAbout['what'], ref: Target, id?: string, lane?: Lane, above?: Sending): Sending | undefined {
+    if (!isTracing()) return undefined
+    const { actor, message } = ref
+    const { tracing, broker } = this.#host
+    const subject = SUBJECTS[what](broker.subjects, actor, message, lane)
+    const about = { what, actor, message, subject, id, root: this.#lineage?.root ?? id }
+    return tracing.sending(about, this.#lineage?.trace, above?.context)
+  }
+
+  async #traced<T>(span: Sending | undefined, work: (span: Sending | undefined) => Promise<T>): Promise<T> {
+    if (span === undefined) return work(undefined)
+    try {
+      const value = await work(span)
+      span.end()
+      return value
+    } catch (error) {
+      span.end(error)
+      throw error
+    }
+  }
+
+  #lineageUnder(span: Sending | undefined): HeaderEntry[] {
+    if (span === undefined) return lineageHeaders(this.#lineage)
+    return [...lineageHeaders(untraced(this.#lineage)), ...span.headers]
   }
 
   /** Counts it, and how long it took. */

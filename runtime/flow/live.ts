@@ -7,7 +7,7 @@
 import type { ActorSpec, MessageSpec } from '../actor.ts'
 import { H, type HeaderBlock } from '../broker/headers.ts'
 import { decode, encode, parseContentType, type ContentType } from '../codec/codec.ts'
-import { RunContext, type ContextHost } from '../context.ts'
+import { RunContext, type ContextHost, type RunEnd } from '../context.ts'
 import { AbortedError, PayloadError, toError, toFailure } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { ActorTally } from '../observe/tally.ts'
@@ -78,11 +78,14 @@ export class Live {
       liveMessage(this.#host.spec.name, name, headers),
       systemClock.monotonic() + this.#limit(spec),
     )
+    ctx.isLive = true
     const ended = this.#answer(spec, ctx, headers, data)
     const entry = { ctx, ended }
     this.#running.add(entry)
     try {
-      return await ended
+      const reply = await ended
+      ctx.onEnd?.(endOf(reply))
+      return reply
     } finally {
       this.#running.delete(entry)
     }
@@ -153,6 +156,11 @@ export class Live {
     }
     return this.#host.invoke(spec, payload, ctx)
   }
+}
+
+function endOf(reply: LiveReply): RunEnd {
+  if (reply.ok) return { kind: 'done' }
+  return { kind: 'dead', failure: { name: 'Error', message: reply.description, code: String(reply.code) } }
 }
 
 function codeOf(thrown: unknown): number {

@@ -360,6 +360,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     if (run.delivery.count > 1) this.suspects.left(run)
     const ms = systemClock.monotonic() - run.startedAt
     this.tally.of(run.message.name).ended(outcome, ms)
+    run.ctx.onEnd?.(outcome)
     if (outcome.kind === 'done' && this.telling.tellsAll)
       this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)

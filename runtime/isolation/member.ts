@@ -119,8 +119,8 @@ export class Member {
     const { ctx, payload } = task
     try {
       task.begin()
-      const { source, occurrence } = ctx
-      const message = messageData(source)
+      const { carried, occurrence } = ctx
+      const message = messageData(carried)
       this.#port.send({ kind: 'run', run, message, payload, occurrence, limitMs: ctx.remaining() })
     } catch (error) {
       return task.failed(toError(error))

@@ -18,6 +18,8 @@ export class Histogram {
   readonly #counts = Array.from({ length: BOUNDS.length + 1 }, () => 0)
   #count = 0
   #sumMs = 0
+  /** Told of each besides: metrics that can't be read from here. */
+  onAdded: ((ms: number) => void) | undefined
 
   add(ms: number): void {
     let at = 0
@@ -25,6 +27,7 @@ export class Histogram {
     this.#counts[at] = (this.#counts[at] as number) + 1
     this.#count++
     this.#sumMs += ms
+    this.onAdded?.(ms)
   }
 
   get count(): number {

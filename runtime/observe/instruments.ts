@@ -10,16 +10,20 @@ import type { Histogram } from './histogram.ts'
 import type { SendTally } from './sendTally.ts'
 import type { ActorTally, LiveTally, MessageTally } from './tally.ts'
 
-/** All that the metrics of one moment are read from. */
-export interface View {
+/** What metrics of sending are read from. */
+export interface SendView {
+  /** The subject of a message in the normal lane. */
+  subject(actor: string, message: string): string
+  readonly sent: readonly SendTally[]
+}
+
+/** What metrics of a system are read from. */
+export interface View extends SendView {
   readonly system: string
   readonly application: { readonly name: string; readonly version: string }
   readonly troupeVersion: string
   readonly isConnected: boolean
   readonly isReady: boolean
-  /** The subject of a message in the normal lane. */
-  subject(actor: string, message: string): string
-  readonly sent: readonly SendTally[]
   readonly actors: readonly ActorView[]
   /** Epoch ms. */
   readonly now: number
@@ -55,22 +59,22 @@ interface About {
   readonly help: string
 }
 
-export type NumberInstrument = About & {
+export type NumberInstrument<V = View> = About & {
   readonly kind: 'counter' | 'gauge'
-  read(view: View): Reading[]
+  readonly read: (view: V) => Reading[]
 }
-export type HistogramInstrument = About & {
+export type HistogramInstrument<V = View> = About & {
   readonly kind: 'histogram'
-  read(view: View): HistogramReading[]
+  readonly read: (view: V) => HistogramReading[]
 }
-export type Instrument = NumberInstrument | HistogramInstrument
+export type Instrument<V = View> = NumberInstrument<V> | HistogramInstrument<V>
 
 /** Messages under names that an actor does not have. */
 const UNKNOWN = '(unknown)'
 
 /** What each metric of a message has. `operation` is a word of the conventions. */
 export function messageAttributes(
-  view: Pick<View, 'subject'>,
+  view: Pick<SendView, 'subject'>,
   actor: string,
   message: string,
   operation: string,
@@ -84,29 +88,19 @@ export function messageAttributes(
   }
 }
 
-const counter = (name: string, unit: string, help: string, read: NumberInstrument['read']): Instrument => ({
-  kind: 'counter',
-  name,
-  unit,
-  help,
-  read,
-})
-const gauge = (name: string, unit: string, help: string, read: NumberInstrument['read']): Instrument => ({
-  kind: 'gauge',
-  name,
-  unit,
-  help,
-  read,
-})
-const histogram = (name: string, help: string, read: HistogramInstrument['read']): Instrument => ({
-  kind: 'histogram',
-  name,
-  unit: 's',
-  help,
-  read,
-})
+type Read<V> = (view: V) => Reading[]
 
-export const instruments: readonly Instrument[] = [
+function counter<V = View>(name: string, unit: string, help: string, read: Read<V>): Instrument<V> {
+  return { kind: 'counter', name, unit, help, read }
+}
+function gauge(name: string, unit: string, help: string, read: Read<View>): Instrument {
+  return { kind: 'gauge', name, unit, help, read }
+}
+function histogram<V = View>(name: string, help: string, read: (view: V) => HistogramReading[]): Instrument<V> {
+  return { kind: 'histogram', name, unit: 's', help, read }
+}
+
+export const sendInstruments: readonly Instrument<SendView>[] = [
   counter('messaging.client.sent.messages', '{message}', 'Messages that this process sent, or tried to.', (view) =>
     view.sent.flatMap((tally) => [
       { attributes: sendAttributes(view, tally), value: tally.durations.count },
@@ -119,6 +113,9 @@ export const instruments: readonly Instrument[] = [
   histogram('messaging.client.operation.duration', 'From a send until JetStream has stored the message.', (view) =>
     view.sent.map((tally) => ({ attributes: sendAttributes(view, tally), histogram: tally.durations })),
   ),
+]
+
+export const systemInstruments: readonly Instrument[] = [
   counter('messaging.client.consumed.messages', '{message}', 'Messages whose attempt was begun.', (view) =>
     perMessage(view, 'receive', ({ started }) => started),
   ),
@@ -201,6 +198,9 @@ export const instruments: readonly Instrument[] = [
   ]),
 ]
 
+/** All of them. */
+export const instruments: readonly Instrument[] = [...sendInstruments, ...systemInstruments]
+
 type OneMessage = readonly [actor: string, message: string, tally: MessageTally]
 
 function messagesOf(view: View): OneMessage[] {
@@ -217,18 +217,19 @@ function perMessage(view: View, operation: string, value: (tally: MessageTally) 
   }))
 }
 
-function sendAttributes(view: View, { actor, message }: SendTally): Attributes {
+function sendAttributes(view: SendView, { actor, message }: SendTally): Attributes {
   return messageAttributes(view, actor, message, 'send')
 }
 
 function liveOf(view: View): (readonly [Attributes, LiveTally])[] {
-  return messagesOf(view).flatMap(([actor, message, { calls, broadcasts }]) => {
-    const attributes = { 'troupe.actor': actor, 'troupe.message': message }
-    return [
-      [{ ...attributes, 'troupe.kind': 'call' }, calls] as const,
-      [{ ...attributes, 'troupe.kind': 'broadcast' }, broadcasts] as const,
-    ]
-  })
+  return messagesOf(view).flatMap(([actor, message, { calls, broadcasts }]) => [
+    [liveAttributes(actor, message, 'call'), calls] as const,
+    [liveAttributes(actor, message, 'broadcast'), broadcasts] as const,
+  ])
+}
+
+export function liveAttributes(actor: string, message: string, kind: 'call' | 'broadcast'): Attributes {
+  return { 'troupe.actor': actor, 'troupe.message': message, 'troupe.kind': kind }
 }
 
 function perActor(view: View, value: (actor: ActorView) => number): Reading[] {

@@ -23,6 +23,7 @@ import { healthOf, type Health, type HealthParts } from './health.ts'
 import { HttpPort } from './httpPort.ts'
 import type { ActorView, View } from './instruments.ts'
 import { readLevelRequest, type LevelAnswer } from './levels.ts'
+import { meterSystem } from './meter.ts'
 import { Pauses } from './pauses.ts'
 import { prometheus } from './prometheus.ts'
 import { ActorTally } from './tally.ts'
@@ -151,6 +152,8 @@ export class Observing {
     })
     // What was said while the connection was away is not said again.
     this.#unfollow = [unfollow, connection.onConnected(() => void this.#readAllPauses())]
+    const subject = (actor: string, message: string): string => subjects.message(actor, message)
+    this.#unfollow.push(meterSystem(this.tallies.values(), subject, () => this.view()))
     await this.#readAllPauses()
   }
 
