@@ -23,6 +23,7 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['status', entry('Shows systems, and of each actor what waits, runs, is parked and dead', async () => (await import('./status.ts')).status)],
   ['top', entry('Shows what status shows, again and again, with keys', async () => (await import('./top/top.ts')).top)],
   ['tree', entry('Draws the supervision tree of every system', async () => (await import('./control/tree.ts')).tree)],
+  ['scale', entry('Lets an actor run more or fewer messages at once, while it runs', async () => (await import('./control/scale.ts')).scale)],
   ['drain', entry('Stops systems: what runs may end, the rest goes back', async () => (await import('./control/drain.ts')).drain)],
   ['control restart', entry('Restarts an actor or supervisor where it runs', async () => (await import('./control/child.ts')).restart)],
   ['control stop', entry('Stops an actor or supervisor, until it is started', async () => (await import('./control/child.ts')).stop)],

@@ -17,6 +17,7 @@ import { endToEnd } from './measures/end-to-end.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
+import { schedules } from './measures/schedules.ts'
 import { send } from './measures/send.ts'
 import { sleepers } from './measures/sleepers.ts'
 import { steady } from './measures/steady.ts'
@@ -34,6 +35,7 @@ const measures: Readonly<Record<string, Measure>> = {
   sleepers,
   steady,
   parked,
+  schedules,
 }
 
 const { values: flags } = parseArgs({
