@@ -88,7 +88,9 @@ export async function followCancels(
     connection.raw,
     connection.settings.domain === undefined ? {} : { domain: connection.settings.domain },
   )
-  const all = await Promise.all(actors.map((actor) => followOne(broker, js, actor, (cancel) => onCancel(actor, cancel))))
+  const all = await Promise.all(
+    actors.map((actor) => followOne(broker, js, actor, (cancel) => onCancel(actor, cancel))),
+  )
   return {
     stop: async () => {
       await Promise.all(all.map((following) => following.stop()))
