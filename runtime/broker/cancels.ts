@@ -6,7 +6,7 @@
  */
 import { jetstream, type ConsumerMessages, type JetStreamClient } from '@nats-io/jetstream'
 
-import { UnavailableError } from '../errors.ts'
+import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { Broker } from './broker.ts'
 import { H } from './headers.ts'
@@ -104,7 +104,12 @@ async function followOne(
   actor: string,
   onCancel: (cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
-  const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: subjects.cancel(actor) })
+  const subject = subjects.cancel(actor)
+  const consumer = await js.consumers
+    .get(subjects.cancelStream, { filter_subjects: subject })
+    .catch((error: unknown) => {
+      throw /permission/i.test(String(error)) ? mayNotFollow(subject, toError(error)) : error
+    })
   let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
   await new Promise<void>((resolve, reject) => {
@@ -135,6 +140,11 @@ async function followOne(
       await messages?.close()
     },
   }
+}
+
+function mayNotFollow(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us follow ${subject}, which a worker of that actor must, but this user may not. Ask the operator: "troupe permissions --role worker" prints what it takes.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 function notRead(stream: string): UnavailableError {

@@ -426,6 +426,12 @@ async function keyFile(path: string, key: string): Promise<Uint8Array> {
   try {
     return await readFile(path)
   } catch (cause) {
+    // A seed with a slip in it is taken for a path: what may be a secret is shown nowhere, not even in the cause.
+    if (key === 'nats.nkey')
+      throw new ConfigError(
+        'INVALID_CONFIG',
+        `expected ${key} to be a seed or a file that can be read, got: neither (not shown)`,
+      )
     throw new ConfigError('INVALID_CONFIG', `expected ${key} to be a file that can be read, got: ${path}`, { cause })
   }
 }
