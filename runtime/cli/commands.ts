@@ -52,6 +52,7 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ['schedules import', entry('Puts schedules that were exported', async () => (await import('./schedules/transfer.ts')).importAll)],
   ['server', entry("Runs the project's own nats-server alone, until Ctrl-C", async () => (await import('./server.ts')).server)],
   ['config', entry('Prints every setting with its value and where it is from', async () => (await import('./config.ts')).config)],
+  ['permissions', entry('Prints what a user of NATS needs for a role', async () => (await import('./permissions.ts')).permissions)],
   ['deploy', entry('Creates and checks what actors need in NATS', async () => (await import('./deploy.ts')).deploy)],
   ['contract', entry('Writes what senders need to know of actors: JSON, TypeScript or AsyncAPI', async () => (await import('./contract.ts')).contract)],
   ['help', entry('Explains a command, or all settings', async () => (await import('./help.ts')).help)],

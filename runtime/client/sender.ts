@@ -21,14 +21,14 @@ import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
-import { envelopeHeaders, lineageHeaders, NO_OPTIONS, untraced, type Lineage } from './envelope.ts'
+import { dueOf, envelopeHeaders, lineageHeaders, NO_OPTIONS, untraced, type Lineage, type Timing } from './envelope.ts'
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
 import type { Outgoing, SendMiddleware } from './sending.ts'
 import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
 import type { SentEvents } from './sentEvents.ts'
-import { AWAY_MS, storeMessage, type Target } from './store.ts'
+import { storeCancel, storeMessage, type Target } from './store.ts'
 
 /** Fate of one message of `sendMany`. */
 export type Fate<Result> =
@@ -59,6 +59,7 @@ const SUBJECTS: Readonly<
 }
 
 const CANCEL_TIMEOUT_MS = 2_000
+const NOW: Timing = Object.freeze({})
 /** Messages of one `sendMany` that wait for their ack at once. */
 const WINDOW = 512
 
@@ -146,6 +147,7 @@ export class Sender {
   async #ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, timeoutMs: number): Promise<ResultOf<R>> {
     checkOptions(options)
     await this.#check(ref, payload)
+    await this.#host.waiters.open()
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
     return this.#traced(this.#spanOf('ask', ref, options.id), async (span) => {
       try {
@@ -213,23 +215,19 @@ export class Sender {
     }
     const timeoutMs = options.timeout === undefined ? CANCEL_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
     const { broker, waiters } = this.#host
+    await waiters.open()
     const waiter = waiters.wait(`the cancel of ${request.id ?? describe(request)}`, timeoutMs)
     try {
       const headers = encodeHeaders([
         [H.dedupe, nextId()],
         [H.reply, waiter.subject],
       ])
-      const publication = {
+      await storeCancel(broker, {
         subject: broker.subjects.cancel(actor),
         payload: Buffer.from(JSON.stringify(request)),
         headers,
-      }
-      await broker.assets.shared()
-      await broker.publisher.publish({
-        ...publication,
         stream: broker.subjects.cancelStream,
         repeatMs: 60_000,
-        awayMs: AWAY_MS,
       })
       return await waiter.outcome.then(
         (answer) => ({ was: (answer as CancelAnswer).was }),
@@ -302,11 +300,13 @@ export class Sender {
   ): Promise<Sent<ResultOf<R>>> {
     const { subjects } = this.#host.broker
     const body = encode(CONTENT_TYPES[options.format ?? 'json'], payload)
-    const due = await this.#dueAt(options)
+    const timing = this.#timing(options)
     const { name: sender, clock } = this.#host
-    const headers = envelopeHeaders({ id, options, due, lineage, sender, extra, now: () => clock.now() })
+    const now = (): number => clock.now()
+    const headers = envelopeHeaders({ id, options, timing, lineage, sender, extra, now })
     if (ref.spec !== undefined && !ref.spec.lanes.includes(options.lane ?? 'normal'))
       throw noSuchLane(ref, options.lane ?? 'normal')
+    const due = dueOf(timing, now)
     const subject =
       due === undefined
         ? subjects.message(ref.actor, ref.message, options.lane)
@@ -367,16 +367,17 @@ export class Sender {
     this.#host.sentEvents.tell({ id, actor, message, lane, ...planned, ...lineage }, spec)
   }
 
-  /** By the server's clock, which is asked when the first delayed message is sent. */
-  async #dueAt(options: SendOptions): Promise<number | undefined> {
-    if (options.delay === undefined && options.at === undefined) return undefined
-    const { clock, broker } = this.#host
-    if (options.delay !== undefined && !clock.isKnown) {
-      await broker.assets.shared()
-      await clock.start()
-    }
-    const due = dueAt(options, () => clock.now())
-    return due === undefined ? undefined : Math.ceil(due)
+  /**
+   * When it is to be sent. Where the server's clock is not known here, a delay goes as it is, and counts from when the server
+   * has stored the message: so a sender needs no rights to ask for the time.
+   */
+  #timing(options: SendOptions): Timing {
+    if (options.delay === undefined && options.at === undefined) return NOW
+    const { clock } = this.#host
+    const isRelative = options.delay !== undefined && !clock.isKnown && clock.skewMs === 0
+    const delayMs = isRelative ? dueAt(options, () => 0) : undefined
+    const due = isRelative ? undefined : dueAt(options, () => clock.now())
+    return { ...(due === undefined ? {} : { due: Math.ceil(due) }), ...(delayMs === undefined ? {} : { delayMs }) }
   }
 }
 
