@@ -79,11 +79,9 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     const { sending } = this.#host
-    if (sending === undefined) return this.#send(ref, payload, options)
-    const outgoing = this.#outgoing('send', ref, payload, options ?? NO_OPTIONS)
-    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
+    return sending === undefined ? this.#send(ref, payload, options) : this.#sendThrough(sending, ref, payload, options)
   }
 
   /** Sends what `mailer.welcome.with(payload)` made. */
@@ -239,6 +237,16 @@ export class Sender {
     } finally {
       waiter.drop()
     }
+  }
+
+  async #sendThrough<I, R>(
+    sending: SendMiddleware,
+    ref: MessageRef<I, R>,
+    payload: I,
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<Sent<ResultOf<R>>> {
+    const outgoing = this.#outgoing('send', ref, payload, options)
+    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
   }
 
   async #send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
