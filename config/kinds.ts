@@ -117,6 +117,48 @@ export function list<In, Out>(kind: Kind<In, Out>, plural: string): Kind<In | re
   }
 }
 
+/**
+ * Schedules by their ids, as `troupe.schedules.put` takes them. What they send is turned into its name: code has no place in a
+ * configuration that is copied and shown. What is wrong with one is found out where its actor is known.
+ */
+export function scheduleMap<In>(): Kind<In, Readonly<Record<string, Readonly<Record<string, unknown>>>>> {
+  return {
+    expected:
+      'an object with schedules by their ids, each an object such as { cron: "0 8 * * *", send: "mailer.digest" }',
+    suffix: '',
+    fromText: jsonOrText,
+    read(value) {
+      if (!isPlain(value)) return undefined
+      const entries = Object.entries(value)
+      if (!entries.every(([, schedule]) => isPlain(schedule))) return undefined
+      return Object.fromEntries(entries.map(([id, schedule]) => [id, named(schedule as Record<string, unknown>)]))
+    },
+  }
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** `mailer.digest` and `mailer.digest.with(…)` as text, with the payload beside it. */
+function named(schedule: Record<string, unknown>): Record<string, unknown> {
+  const { send } = schedule
+  if (!isPlain(send)) return schedule
+  const { ref = send, ...bound } = send as { ref?: unknown; payload?: unknown }
+  const { actor, message } = ref as { actor?: unknown; message?: unknown }
+  if (typeof actor !== 'string' || typeof message !== 'string') return schedule
+  const payload = 'ref' in send && bound.payload !== undefined ? { payload: bound.payload } : {}
+  return { ...schedule, ...payload, send: `${actor}.${message}` }
+}
+
 /** An nkey seed as it is (`SU…`), or the path of a file that holds one. */
 export const seedOrPath: Kind<string, string> = {
   ...path,

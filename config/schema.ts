@@ -4,7 +4,20 @@
  */
 import { hostname } from 'node:os'
 
-import { address, choice, duration, flag, list, path, seedOrPath, text, wholeNumber, type Kind } from './kinds.ts'
+import type { ScheduleInput } from '../runtime/schedules/definition.ts'
+import {
+  address,
+  choice,
+  duration,
+  flag,
+  list,
+  path,
+  scheduleMap,
+  seedOrPath,
+  text,
+  wholeNumber,
+  type Kind,
+} from './kinds.ts'
 
 /** One setting. `Out` is the type of its resolved value. */
 export interface Setting<In, Out, Suffix extends string = string> {
@@ -73,6 +86,10 @@ export const schema = {
   actors: setting(list(path, 'a list of paths'), {
     meaning: 'files whose exported actors `troupe start` runs',
     default: [],
+  }),
+  schedules: setting(scheduleMap<Readonly<Record<string, ScheduleInput>>>(), {
+    meaning: 'schedules by their ids, put when a system that runs their actor starts; in the environment as JSON',
+    default: {},
   }),
   events: setting(choice('off', 'failures', 'all'), {
     meaning: 'which events about messages are published',

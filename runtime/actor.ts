@@ -18,6 +18,7 @@ import { checkLevel } from './observe/levels.ts'
 import type { WorkerContext } from './place.ts'
 import { isResource, type Resource, type ResourceMap, type ResourcesOf } from './resources.ts'
 import { DEFAULT_RETRY, resolveRetry, type RetryOptions, type RetryRule } from './retryRule.ts'
+import type { OwnSchedule } from './schedules/definition.ts'
 import type { Duration } from './time/duration.ts'
 
 /** A message's options and handler. */
@@ -63,6 +64,11 @@ export interface ActorOptions<Resources = NoResources> extends IsolationOptions 
   mailbox?: { maxMessages?: number; maxBytes?: number; dedupeWindow?: Duration }
   /** Which events of its messages are published: `off`, `failures` or `all`. Default: the setting `events`. */
   events?: EventLevel
+  /**
+   * Schedules of its own messages, by their ids: `{ nightly: { cron: '0 3 * * *', send: 'sweep' } }`. Put when a system that runs the
+   * actor starts, and by `troupe deploy`; one that was edited by hand since is left as it is, and told of.
+   */
+  schedules?: Readonly<Record<string, OwnSchedule>>
   /** One line for people. */
   description?: string
 }
@@ -141,6 +147,8 @@ export interface ActorSpec {
   readonly dedupeWindowMs: number | undefined
   /** Undefined: as the setting says. */
   readonly events: EventLevel | undefined
+  /** As they are declared; checked when they are put. */
+  readonly schedules: Readonly<Record<string, unknown>>
   readonly description: string | undefined
   /** Its workers are no part of Troupe (declared.ts): here it is sent to, and its timer runs. */
   readonly isElsewhere: boolean
@@ -169,6 +177,7 @@ const ACTOR_KEYS = [
   'crashes',
   'mailbox',
   'events',
+  'schedules',
   'description',
   'resources',
   'onStart',
@@ -280,6 +289,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
     maxBytes: count(mailbox.maxBytes, `${name}.mailbox.maxBytes`),
     dedupeWindowMs: positive(mailbox.dedupeWindow, `${name}.mailbox.dedupeWindow`),
     events: options.events === undefined ? undefined : checkLevel(options.events, `${name}.events`),
+    schedules: schedulesOf(options.schedules, `${name}.schedules`),
     description: line(options.description, `${name}.description`),
     isElsewhere: false,
     messages: new Map(entries),
@@ -322,6 +332,12 @@ function hook(options: ActorInput, key: 'onStart' | 'onStop', name: string): Hoo
   if (given === undefined) return undefined
   if (typeof given !== 'function') throw invalid(`${name}.${key}`, 'a function', given)
   return (given as Hook).bind(options)
+}
+
+function schedulesOf(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  if (value === undefined) return {}
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw invalid(name, 'an object with schedules by their ids', value)
 }
 
 function isSchema(value: unknown): boolean {

@@ -17,7 +17,7 @@ export type DeclaredMessage = Omit<MessageOptions<unknown, unknown>, 'handle' | 
 /** Of a defined actor's options those that say something about its mailbox. */
 export type DeclaredOptions = Pick<
   ActorOptions,
-  'lanes' | 'limit' | 'lease' | 'mailbox' | 'description' | 'retry' | 'timeLimit'
+  'lanes' | 'limit' | 'lease' | 'mailbox' | 'description' | 'retry' | 'timeLimit' | 'schedules'
 >
 
 type Declared<M> = {

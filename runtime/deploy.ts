@@ -21,14 +21,15 @@ export interface DeployedAsset {
   readonly problem?: string
 }
 
-/** Streams first, since consumers stand on them. With `dryRun` the states are what would be, and nothing is touched. */
+/** Streams first, since consumers stand on them. `scheduled`: actors that need a bucket for schedules. With `dryRun` the states are what would be, and nothing is touched. */
 export async function deployAssets(
   broker: Broker,
   specs: readonly ActorSpec[],
-  { dryRun = false } = {},
+  { dryRun = false, scheduled = [] }: { readonly dryRun?: boolean; readonly scheduled?: readonly string[] } = {},
 ): Promise<DeployedAsset[]> {
   const wanted = specs.map((spec) => broker.assets.wanted(spec))
-  const streams = new Map(wanted.flatMap((one) => one.streams).map((stream) => [stream.name, stream]))
+  const all = [...wanted.flatMap((one) => one.streams), ...broker.assets.wantedBuckets(scheduled)]
+  const streams = new Map(all.map((stream) => [stream.name, stream]))
   const deployed: DeployedAsset[] = []
   for (const stream of streams.values()) deployed.push(await deployStream(broker, stream, dryRun))
   for (const consumer of wanted.flatMap((one) => one.consumers))

@@ -49,6 +49,7 @@ export type {
   CatchUp,
   Definition as ScheduleDefinition,
   Overlap,
+  OwnSchedule,
   ScheduledSendOptions,
   ScheduleInput,
   ScheduleOptions,

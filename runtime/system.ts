@@ -32,6 +32,7 @@ import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
 import { watchProcess } from './processWatch.ts'
 import { Roster } from './roster.ts'
+import { declarationsOf, declareAtStart, type Declaration } from './schedules/declaring.ts'
 import { handleSignals } from './signals.ts'
 import { buildSupervisor } from './supervision/build.ts'
 import type { Exit } from './supervision/child.ts'
@@ -77,12 +78,14 @@ type StartOptions = HostOptions &
 export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
   checkMayRun()
   const tree = treeOf(options)
+  const declarations = await declarationsOf(actorsOf(tree), config.schedules)
   const link = await open(config, root, options.sending)
   const application = await applicationOf(root)
   const version = config.version ?? application.version
   const system = new System(link, tree, options, { ...application, version })
   try {
     await system.start()
+    await system.declare(declarations)
   } catch (error) {
     await system.stop({ within: 0 }).catch(() => {})
     throw rootCause(toError(error))
@@ -230,6 +233,18 @@ export class System {
       actors: this.#specs.map((spec) => spec.name),
     })
     if (this.#options.until !== undefined) void this.#endWhenDone()
+  }
+
+  /** Puts the schedules that are declared in code. */
+  async declare(declarations: readonly Declaration[]): Promise<void> {
+    const host = {
+      broker: this.#link.broker,
+      schedules: this.troupe.schedules,
+      log: this.log,
+      tell: (event: 'schedule', data: Omit<SystemEvents['schedule'], keyof SystemEvent>) => this.tell(event, data),
+    }
+    const actors = this.#specs.map((spec) => spec.name)
+    await declareAtStart(host, actors, declarations)
   }
 
   async #endWhenDone(): Promise<void> {

@@ -211,10 +211,18 @@ export class Looks {
         const found = await readAccount(this.#host.broker, this.#place(schedule, planned))
         const status = found?.entry.outcome?.status
         if (found === undefined || status === 'lost') ends.set(planned, 'gone')
+        else if (await this.#hasLeft(found.entry.sent?.sequence)) ends.set(planned, 'gone')
         else if (found.entry.step === 'ended' && status !== undefined) ends.set(planned, status)
       }),
     )
     return ends
+  }
+
+  /** Workers that are no part of Troupe write no accounts: their run has ended when its message is gone from the mailbox. */
+  async #hasLeft(sequence: number | undefined): Promise<boolean> {
+    if (!this.#spec.isElsewhere || sequence === undefined) return false
+    const { api, subjects } = this.#host.broker
+    return (await api.readMessage(subjects.mailboxStream(this.#spec.name), { seq: sequence })) === undefined
   }
 
   async #carryOut(

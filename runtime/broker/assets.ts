@@ -128,6 +128,11 @@ export class Assets {
     }
   }
 
+  /** The buckets of these actors' schedules, for `troupe deploy`. */
+  wantedBuckets(actors: readonly string[]): Stream[] {
+    return actors.map((actor) => this.#scheduleBucket(actor))
+  }
+
   #consumers(spec: ActorSpec): { stream: string; wanted: Consumer }[] {
     const stream = this.#subjects.mailboxStream(spec.name)
     const due = `${this.#subjects.namespace}.timer.due.${spec.name}.>`

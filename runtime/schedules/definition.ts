@@ -14,7 +14,7 @@ import { formatMoment } from './moments.ts'
 import { nextAfter } from './occurrences.ts'
 import { invalid, readBy, readObject, readWhole, readWord, refuse } from './refuse.ts'
 import { resolveRule, ruleKeys, type AfterRule, type Moment, type ResolvedRule, type ScheduleRule } from './rule.ts'
-import { readSend, readStoredSend, type StoredSend } from './send.ts'
+import { readSend, readStoredSend, type KnownActors, type StoredSend } from './send.ts'
 
 /** What becomes of an occurrence while the run before it is not finished. */
 export type Overlap =
@@ -86,6 +86,9 @@ export interface ScheduleOptions {
  */
 export type ScheduleInput = ScheduleOptions & ScheduleRule
 
+/** A schedule in an actor's own definition: it sends a message of that actor, by its name. */
+export type OwnSchedule = Omit<ScheduleOptions, 'send'> & ScheduleRule & { readonly send: string }
+
 /** The normal form: plain JSON. */
 export interface Definition {
   readonly rule: ResolvedRule
@@ -128,12 +131,12 @@ export function checkScheduleId(id: unknown): string {
 }
 
 /** Checks what a person wrote. Throws `ConfigError` `INVALID_SCHEDULE` with what is wrong and where, `PayloadError` for its payload. */
-export async function resolveSchedule(id: string, input: unknown, own?: ActorSpec): Promise<Resolved> {
+export async function resolveSchedule(id: string, input: unknown, known: KnownActors = {}): Promise<Resolved> {
   const name = `schedules.${checkScheduleId(id)}`
   const object = readObject(input, name, [...ruleKeys, ...OPTION_KEYS])
   const ruleOnly = Object.fromEntries(ruleKeys.flatMap((key) => (key in object ? [[key, object[key]]] : [])))
   const rule = resolveRule(ruleOnly, name)
-  const { actor, send, spec } = await readSend(object, name, own)
+  const { actor, send, spec } = await readSend(object, name, known)
   const definition = normal({ ...object, rule, send }, name)
   checkReach(definition, name)
   return { actor, definition, spec }

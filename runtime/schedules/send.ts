@@ -36,19 +36,27 @@ interface Read {
   readonly spec: ActorSpec | undefined
 }
 
+/** Definitions that are at hand where a message is named by text. */
+export interface KnownActors {
+  /** The actor in whose definition the schedule stands: its messages need no more than their name. */
+  readonly own?: ActorSpec
+  readonly known?: ReadonlyMap<string, ActorSpec>
+}
+
 const OPTION_KEYS = ['lane', 'expires', 'deadline', 'keep', 'retry', 'headers', 'format']
 const STORED_KEYS = ['actor', 'message', 'payload', 'body', 'options']
 
 /**
- * Reads `send`, `payload` and `options`; `own` is the actor in whose definition they stand. Throws `ConfigError` `INVALID_SCHEDULE`,
+ * Reads `send`, `payload` and `options`. Throws `ConfigError` `INVALID_SCHEDULE`,
  * `ActorError` `UNKNOWN_MESSAGE`, `PayloadError` `INVALID_PAYLOAD`.
  */
 export async function readSend(
   { send, payload, options }: Readonly<Record<string, unknown>>,
   name: string,
-  own?: ActorSpec,
+  actors: KnownActors,
 ): Promise<Read> {
-  const { ref, payload: bound } = target(send, payload, name, own)
+  const { own } = actors
+  const { ref, payload: bound } = target(send, payload, name, actors)
   const { actor, message, spec } = ref
   if (own !== undefined && actor !== own.name)
     throw invalid(`expected ${name}.send to be a message of ${own.name} itself, got: ${actor}.${message}`, name)
@@ -84,13 +92,8 @@ export function bodyOf({ payload, body, options }: StoredSend): Uint8Array {
   return encode(CONTENT_TYPES[options?.format ?? 'json'], payload)
 }
 
-function target(
-  send: unknown,
-  payload: unknown,
-  name: string,
-  own: ActorSpec | undefined,
-): { ref: Ref; payload: unknown } {
-  if (typeof send === 'string') return { ref: named(send, `${name}.send`, own), payload }
+function target(send: unknown, payload: unknown, name: string, actors: KnownActors): { ref: Ref; payload: unknown } {
+  if (typeof send === 'string') return { ref: named(send, `${name}.send`, actors), payload }
   if (isBound(send)) {
     if (payload === undefined) return { ref: send.ref, payload: send.payload }
     throw invalid(`${name}.payload means nothing beside send: ….with(…): leave one of them out`, `${name}.payload`)
@@ -102,14 +105,14 @@ function target(
 type Ref = Pick<MessageRef<never, unknown>, 'actor' | 'message' | 'spec'>
 
 /** `mailer.digest`; in an actor's own definition `digest` alone. */
-function named(text: string, name: string, own: ActorSpec | undefined): Ref {
+function named(text: string, name: string, { own, known }: KnownActors): Ref {
   const [first = '', second] = text.split('.', 2)
   if (second === undefined && own === undefined) refuse(name, 'an actor and its message, like "mailer.digest"', text)
   const [actor, message] = second === undefined ? [own?.name, first] : [first, second]
   return {
     actor: readBy((given) => checkName(given, 'actor'), actor, name),
     message: readBy((given) => checkName(given, 'message'), message, name),
-    spec: actor === own?.name ? own : undefined,
+    spec: actor === own?.name ? own : known?.get(actor ?? ''),
   }
 }
 
