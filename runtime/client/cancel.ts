@@ -5,7 +5,7 @@ import { encodeHeaders, H } from '../broker/headers.ts'
 import { ConfigError, UnavailableError, describe } from '../errors.ts'
 import { nextId } from '../time/chance.ts'
 import type { Waiters } from './results.ts'
-import { AWAY_MS } from './store.ts'
+import { storeCancel } from './store.ts'
 
 export type CancelFound = { was: CancelAnswer['was'] | 'unknown' }
 
@@ -19,10 +19,10 @@ export async function requestCancel(
   timeoutMs: number,
 ): Promise<CancelFound> {
   checkRequest(request)
+  await waiters.open()
   const waiter = waiters.wait(`the cancel of ${request.id ?? describe(request)}`, timeoutMs)
   try {
-    await broker.assets.shared()
-    await broker.publisher.publish({
+    await storeCancel(broker, {
       subject: broker.subjects.cancel(actor),
       payload: Buffer.from(JSON.stringify(request)),
       headers: encodeHeaders([
@@ -31,7 +31,6 @@ export async function requestCancel(
       ]),
       stream: broker.subjects.cancelStream,
       repeatMs: REPEAT_MS,
-      awayMs: AWAY_MS,
     })
     return await waiter.outcome.then((answer) => ({ was: (answer as CancelAnswer).was }), unknownInTime)
   } finally {

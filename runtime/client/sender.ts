@@ -21,7 +21,7 @@ import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
 import { requestCancel, type CancelFound } from './cancel.ts'
-import { envelopeHeaders, NO_OPTIONS, untraced, type Lineage } from './envelope.ts'
+import { dueOf, envelopeHeaders, NO_OPTIONS, untraced, type Lineage, type Timing } from './envelope.ts'
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
@@ -50,6 +50,7 @@ export interface SenderHost {
 }
 
 const CANCEL_TIMEOUT_MS = 2_000
+const NOW: Timing = Object.freeze({})
 /** Messages of one `sendMany` that wait for their ack at once. */
 const WINDOW = 512
 
@@ -137,6 +138,7 @@ export class Sender {
   async #ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, timeoutMs: number): Promise<ResultOf<R>> {
     checkOptions(options)
     await this.#check(ref, payload)
+    await this.#host.waiters.open()
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
     const span = openSpan(this.#host, 'ask', { ...ref, ...options }, this.#lineage)
     return underSpan(span, async () => {
@@ -256,9 +258,11 @@ export class Sender {
     lineage: Lineage | undefined,
   ): Promise<Sent<ResultOf<R>>> {
     const body = encode(CONTENT_TYPES[options.format ?? 'json'], payload)
-    const due = await this.#dueAt(options)
+    const timing = this.#timing(options)
     const { name: sender, clock, broker, tallies } = this.#host
-    const headers = envelopeHeaders({ id, options, due, lineage, sender, extra, now: () => clock.now() })
+    const now = (): number => clock.now()
+    const headers = envelopeHeaders({ id, options, timing, lineage, sender, extra, now })
+    const due = dueOf(timing, now)
     const subject = this.#subjectOf(ref, options, due)
     const tally = tallies.of(ref.actor, ref.message)
     const from = systemClock.monotonic()
@@ -300,16 +304,17 @@ export class Sender {
     this.#host.sentEvents.tell({ id, actor, message, lane, ...planned, ...lineage }, spec)
   }
 
-  /** By the server's clock, which is asked when the first delayed message is sent. */
-  async #dueAt(options: SendOptions): Promise<number | undefined> {
-    if (options.delay === undefined && options.at === undefined) return undefined
-    const { clock, broker } = this.#host
-    if (options.delay !== undefined && !clock.isKnown) {
-      await broker.assets.shared()
-      await clock.start()
-    }
-    const due = dueAt(options, () => clock.now())
-    return due === undefined ? undefined : Math.ceil(due)
+  /**
+   * When it is to be sent. Where the server's clock is not known here, a delay goes as it is, and counts from when the server
+   * has stored the message: so a sender needs no rights to ask for the time.
+   */
+  #timing(options: SendOptions): Timing {
+    if (options.delay === undefined && options.at === undefined) return NOW
+    const { clock } = this.#host
+    const isRelative = options.delay !== undefined && !clock.isKnown && clock.skewMs === 0
+    const delayMs = isRelative ? dueAt(options, () => 0) : undefined
+    const due = isRelative ? undefined : dueAt(options, () => clock.now())
+    return { ...(due === undefined ? {} : { due: Math.ceil(due) }), ...(delayMs === undefined ? {} : { delayMs }) }
   }
 }
 

@@ -92,7 +92,7 @@ function isBusyHere({ system, recorder, now }: Watched): boolean {
 /** Where the streams stand, if nothing is in them that may go on now. */
 async function emptyAt({ broker, system }: Watched, parked: boolean): Promise<string | undefined> {
   const { mailboxes, timers } = await read(broker)
-  const stored = sum(mailboxes) + (parked ? sum(timers) : await released(broker, system))
+  const stored = sum(mailboxes) + (parked ? await parkedIn(broker, timers) : await released(broker, system))
   const held = parked ? 0 : [...system.timers.values()].reduce((count, timer) => count + timer.held.count, 0)
   if (stored !== held) return undefined
   return [...mailboxes, ...timers].map(({ config, state }) => `${config.name}:${state.last_seq}`).join(' ')
@@ -118,6 +118,20 @@ export async function listStreams({ api }: Pick<Broker, 'api'>, subject?: string
     streams.push(...(page.streams ?? []))
     if (streams.length >= page.total || !page.streams?.length) return streams
   }
+}
+
+/** What timers have to send yet. The tick of a schedule is always parked for its next time: it is nothing that goes on. */
+async function parkedIn(broker: Broker, timers: readonly StreamInfo[]): Promise<number> {
+  const ticks = await Promise.all(
+    timers.filter(({ state }) => state.messages > 0).map((timer) => ticksIn(broker, timer)),
+  )
+  return sum(timers) - ticks.reduce((total, count) => total + count, 0)
+}
+
+async function ticksIn({ api, subjects }: Broker, { config }: StreamInfo): Promise<number> {
+  const { parked } = subjects.ticks(config.name.slice(subjects.timerStream('').length))
+  const { state } = await api.streamInfo(config.name, { subjects_filter: parked })
+  return Object.keys(state.subjects ?? {}).length
 }
 
 /** Messages that the server has released to the timers. */
@@ -154,7 +168,7 @@ async function whatIsLeft({ system, broker, recorder, now }: Watched): Promise<s
     ...runs,
     ...(live > 0 ? [`${live} handlers of calls, broadcasts or given up messages run`] : []),
     ...waiting.flat(),
-    ...parked,
+    ...parked.flat(),
   ]
 }
 
@@ -172,7 +186,11 @@ async function inMailbox({ api, subjects }: Broker, system: System, { config }: 
   })
 }
 
-async function inTimer({ api, subjects }: Broker, { config, state }: StreamInfo, now: number): Promise<string> {
+async function inTimer(broker: Broker, timer: StreamInfo, now: number): Promise<string[]> {
+  const { api, subjects } = broker
+  const { config, state } = timer
+  const count = state.messages - (await ticksIn(broker, timer))
+  if (count === 0) return []
   const first = await api.readMessage(config.name, { next_by_subj: subjects.wildcard('timer'), seq: 1 })
   const due = first?.headers.number(H.due)
   const id = first?.headers.get(H.id) ?? ''
@@ -180,5 +198,5 @@ async function inTimer({ api, subjects }: Broker, { config, state }: StreamInfo,
     due === undefined
       ? ''
       : `, ${id} until ${new Date(due).toISOString()}: t.clock.advance(${JSON.stringify(formatDuration(Math.max(0, Math.ceil(due - now))))}) sends it`
-  return `${state.messages} parked in ${config.name}${until}`
+  return [`${count} parked in ${config.name}${until}`]
 }

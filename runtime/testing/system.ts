@@ -48,7 +48,7 @@ export interface TestSystem extends AsyncDisposable {
 const PREFIX = 'troupetest_'
 /** What a killed test left behind in the project's own server is removed after a day. */
 const LEFT_MS = 86_400_000
-const LEFT = new RegExp(`^${PREFIX}[0-9A-Za-z]{11}-`)
+const LEFT = new RegExp(`^(KV_)?${PREFIX}[0-9A-Za-z]{11}-`)
 
 /** Starts a system for one test. Throws what `run` throws. */
 export async function testSystem(options: TestSystemOptions): Promise<TestSystem> {
@@ -132,7 +132,10 @@ async function removeStreams({ broker, embedded }: Link): Promise<void> {
   if (!connection.connected || connection.closed) return
   const before = systemClock.now() - LEFT_MS
   const streams = (await listStreams(broker)).filter(({ config, created }) => {
-    const isOwn = config.name.startsWith(`${subjects.namespace}-`)
+    // The buckets of schedules are streams too.
+    const isOwn = [`${subjects.namespace}-`, `KV_${subjects.namespace}-`].some((prefix) =>
+      config.name.startsWith(prefix),
+    )
     return isOwn || (embedded !== undefined && LEFT.test(config.name) && Date.parse(created) < before)
   })
   await Promise.all(streams.map(({ config }) => api.deleteStream(config.name)))

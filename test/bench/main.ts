@@ -18,6 +18,7 @@ import { events } from './measures/events.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
+import { schedules } from './measures/schedules.ts'
 import { send } from './measures/send.ts'
 import { sleepers } from './measures/sleepers.ts'
 import { steady } from './measures/steady.ts'
@@ -36,6 +37,7 @@ const measures: Readonly<Record<string, Measure>> = {
   sleepers,
   steady,
   parked,
+  schedules,
 }
 
 const { values: flags } = parseArgs({

@@ -12,6 +12,8 @@ export type Handler =
   | { readonly kind: 'latency' }
   /** Sample the milliseconds since it was due. */
   | { readonly kind: 'lateness' }
+  /** Sample the milliseconds since the full second that it was due at. */
+  | { readonly kind: 'recurring' }
   /** Return a value to the asking sender. */
   | { readonly kind: 'answer' }
   | { readonly kind: 'sleep'; readonly ms: number }
@@ -64,5 +66,7 @@ export interface SenderRole {
   ask(count: number): Promise<readonly number[]>
   /** Sends one message for each due time (epoch milliseconds). */
   later(dues: readonly number[]): Promise<Sent>
+  /** Makes so many schedules of every full second. */
+  recur(count: number): Promise<Sent>
   stop(): Promise<void>
 }
