@@ -224,7 +224,13 @@ export class Hosting {
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
       bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
       dropped: async (message, place, origin, reason) => {
-        tellDropped(broker, message, origin, reason)
+        await tellDropped(broker, message, origin, reason).catch((error: unknown) =>
+          this.#parts.log.warn('a cancelled message: its outcome could not be kept', {
+            actor: message.actor,
+            id: message.id,
+            error: toError(error),
+          }),
+        )
         this.#parts.roster.of(message.actor)?.worker.tellDropped(message, reason)
         await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
       },
