@@ -1,7 +1,7 @@
 /** What a system notices of its process and of its connection, and tells: a log line and an event each. */
 import type { Connection } from './broker/connection.ts'
 import type { RunContext } from './context.ts'
-import { toFailure } from './errors.ts'
+import { toError, toFailure } from './errors.ts'
 import type { SystemEvent, SystemEvents } from './events.ts'
 import type { Logger } from './log.ts'
 import type { ProcessWatchHost } from './processWatch.ts'
@@ -41,6 +41,15 @@ export class Mishaps implements ProcessWatchHost {
       .slice(0, 10)
     this.#host.log.warn('the event loop stood still: a handler blocks it', { forMs, running })
     this.#host.tell('blocked', { forMs, running })
+  }
+
+  /** Does what may fail and must not hold anything up. */
+  async survive(what: string, act: () => unknown): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#host.log.error(what, { error: toError(error) })
+    }
   }
 
   /** Returns what ends the watch. */
