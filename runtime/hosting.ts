@@ -127,7 +127,11 @@ export class Hosting {
     const { isolation } = spec
     const concurrency =
       isolation === undefined ? (spec.concurrency ?? config.mailbox.concurrency) : isolatedConcurrency(spec, isolation)
-    const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
+    const { leases, drop } = keeper.leases(
+      broker.assets.leaseMs(spec),
+      concurrency + UNSETTLED_ROWS,
+      isolation === undefined,
+    )
     const settings = {
       name: `${system}/${spec.name}`,
       concurrency,

@@ -12,6 +12,7 @@ import { loadConfig, type Config } from '../config/index.ts'
  */
 import type { ActorSpec } from './actor.ts'
 import { applicationOf, type Application } from './application.ts'
+import type { BeatSettings } from './broker/beats.ts'
 import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
@@ -116,6 +117,8 @@ export class System {
   readonly #root: Supervisor
   readonly #supervisor: SupervisorActor
   readonly #mishaps: Mishaps
+  /** The time of the event loop's last beat. */
+  readonly #beats = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT)
   #hosting: Hosting | undefined
   /** What this system counts and tells of itself. */
   readonly observing: Observing
@@ -201,7 +204,8 @@ export class System {
     await this.observing.open()
     await broker.assets.shared()
     await clock.start()
-    const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
+    const onLost = (error: Error): void => this.#onKeeperLost(error)
+    const keeper = await Keeper.start(broker.connection.settings, this.#beatSettings(), onLost)
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
       () => keeper.stop(),
@@ -350,9 +354,22 @@ export class System {
     else setTimeout(() => process.exit(1), LAST_MOMENT_MS).unref()
   }
 
+  #beatSettings(): BeatSettings {
+    const { namespace, mailbox, events, logLevel: level, logFormat: format } = this.#link.config
+    return {
+      memory: this.#beats,
+      blockedAfterMs: mailbox.blockedAfterMs,
+      namespace,
+      system: this.name,
+      tells: events !== 'off',
+      log: this.#options.logger === undefined ? { level, format } : undefined,
+    }
+  }
+
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    this.#cleanups.push(watchProcess(this.#mishaps))
+    const { blockedAfterMs } = this.#link.config.mailbox
+    this.#cleanups.push(watchProcess(this.#mishaps, { blockedAfterMs, beats: this.#beats }))
   }
 }
 
