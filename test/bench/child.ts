@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
 import type { Side } from './measure.ts'
-import type { SenderRole, WorkerRole } from './roles.ts'
+import type { PoolRole, SenderRole, WorkerRole } from './roles.ts'
 
 /** The verbs of a role, called across processes. */
 export interface Remote<T> extends AsyncDisposable {
@@ -34,9 +34,13 @@ export function startSender(side: Side): Promise<Remote<SenderRole>> {
   return startChild<SenderRole>(side, 'sender')
 }
 
+export function startPool(): Promise<Remote<PoolRole>> {
+  return startChild<PoolRole>('troupe', 'pool')
+}
+
 type Waiting = Map<number, { resolve(value: unknown): void; reject(error: Error): void }>
 
-async function startChild<T>(side: Side, role: 'worker' | 'sender'): Promise<Remote<T>> {
+async function startChild<T>(side: Side, role: 'worker' | 'sender' | 'pool'): Promise<Remote<T>> {
   const child = fork(new URL('./role.ts', import.meta.url), [side, role], {
     execArgv: [...process.execArgv, '--expose-gc'],
     serialization: 'advanced',

@@ -14,6 +14,7 @@ import { ask } from './measures/ask.ts'
 import { burst } from './measures/burst.ts'
 import { drain } from './measures/drain.ts'
 import { endToEnd } from './measures/end-to-end.ts'
+import { isolation } from './measures/isolation.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
@@ -34,6 +35,7 @@ const measures: Readonly<Record<string, Measure>> = {
   sleepers,
   steady,
   parked,
+  isolation,
 }
 
 const { values: flags } = parseArgs({
