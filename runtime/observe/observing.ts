@@ -98,7 +98,7 @@ export class Observing {
       isConnected: broker.connection.connected,
       isReady: this.health().ready,
       subject: (actor, message) => broker.subjects.message(actor, message),
-      sent: [...senderHost.tallies.all()],
+      sent: senderHost.tallies.all(),
       actors: await Promise.all(specs.map((spec) => this.#actorView(spec))),
       now: systemClock.now(),
     }

@@ -14,6 +14,7 @@ import { ask } from './measures/ask.ts'
 import { burst } from './measures/burst.ts'
 import { drain } from './measures/drain.ts'
 import { endToEnd } from './measures/end-to-end.ts'
+import { events } from './measures/events.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
@@ -28,6 +29,7 @@ const measures: Readonly<Record<string, Measure>> = {
   drain,
   send,
   'end-to-end': endToEnd,
+  events,
   latency,
   ask,
   late,

@@ -1,4 +1,6 @@
 /** What a worker process and a sender process can be told, the same for both sides. */
+import type { EventLevel } from 'troupe'
+
 import type { Mark, Memory } from './meter.ts'
 
 /** What the handler does with a message, beside counting it. */
@@ -27,6 +29,9 @@ export interface WorkerJob extends Place {
   readonly concurrency: number
   /** After how many messages to make a mark. */
   readonly marks: readonly number[]
+  /** Of the runtime: which events it publishes, and how long they are kept. Default: as without. */
+  readonly events?: EventLevel
+  readonly keepEvents?: string
 }
 
 /** A process that handles messages. */

@@ -10,7 +10,7 @@ let system: System
 
 /** A system of the runtime with the one actor of the bench. */
 export const role: WorkerRole = {
-  async start({ url, space, concurrency, handler, marks }) {
+  async start({ url, space, concurrency, handler, marks, events = 'failures', keepEvents }) {
     meter = new Meter(marks)
     const handle = handling(handler, meter)
     const bench = defineActor('bench', {
@@ -23,6 +23,8 @@ export const role: WorkerRole = {
       namespace: space,
       signals: false,
       logLevel: 'warn',
+      events,
+      ...(keepEvents === undefined ? {} : { retention: { events: keepEvents } }),
     })
   },
   mark: (index) => meter.mark(index),
