@@ -7,6 +7,7 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 
+import { resolveAutoscale, type Autoscale, type AutoscaleOptions } from './autoscaling.ts'
 import { checkName, LANES, type Lane } from './broker/subjects.ts'
 import { checkKeys, count, invalid, line, positive } from './checks.ts'
 import type { Context, NoResources } from './context.ts'
@@ -48,6 +49,11 @@ export interface ActorOptions<Resources = NoResources> extends IsolationOptions 
   startWithin?: Duration
   /** Messages that one worker runs at once. Default 10; of threads and processes, as many as the machine has cores. */
   concurrency?: number
+  /**
+   * Lets `concurrency` follow the work, between bounds: up by backlog, as far as that helps, down when it is calm. `true`: with the
+   * bounds of its kind on this machine.
+   */
+  autoscale?: AutoscaleOptions | boolean
   /** Default 5 attempts, backoff from 1 s, doubled, to 10 minutes. */
   retry?: RetryOptions | false
   /** Longest run of one attempt of any of its messages. Default 5 minutes. */
@@ -131,6 +137,7 @@ export type AnyActor = { readonly [SPEC]: ActorSpec } & Record<string, any>
 export interface ActorSpec {
   readonly name: string
   readonly concurrency: number | undefined
+  readonly autoscale: Autoscale | undefined
   readonly lanes: readonly Lane[]
   readonly limit: number | undefined
   readonly leaseMs: number | undefined
@@ -169,6 +176,7 @@ export interface MessageSpec {
 const SPEC = Symbol.for('troupe.actor')
 const ACTOR_KEYS = [
   'concurrency',
+  'autoscale',
   'retry',
   'timeLimit',
   'lanes',
@@ -276,6 +284,7 @@ function actorSpec(name: string, options: ActorInput, caller: () => string | und
   return {
     name,
     concurrency: count(options.concurrency, `${name}.concurrency`),
+    autoscale: resolveAutoscale(options.autoscale, `${name}.autoscale`),
     lanes: LANES.filter((lane) => lanes.includes(lane)),
     limit: count(options.limit, `${name}.limit`),
     leaseMs: positive(options.lease, `${name}.lease`),

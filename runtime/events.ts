@@ -141,6 +141,14 @@ export interface SystemEvents {
     readonly detail: string
     readonly count?: number
   }
+  /** An actor runs another number of messages at once: by hand, or autoscaled for the reason that is given. */
+  scaled: SystemEvent & {
+    readonly actor: string
+    readonly from: number
+    readonly to: number
+    /** `no faster`: the last step up is taken back, since it did not help. */
+    readonly why: 'by hand' | 'backlog' | 'calm' | 'no faster' | 'bounds'
+  }
   /** Something needs a look: a consumer is gone, a subject is refused. */
   trouble: SystemEvent & { readonly actor?: string; readonly problem: string }
   /** A lane of an actor is paused (`all`: its one queue), by `troupe pause` or `nats consumer pause`; `until` RFC 3339, absent: until it is resumed. */

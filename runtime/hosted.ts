@@ -5,6 +5,7 @@
  * taken along: buffers, pulls and tables begin empty, and the consumers in JetStream know what was not acked.
  */
 import type { ActorSpec } from './actor.ts'
+import type { Autoscaler } from './autoscaling.ts'
 import type { Broker } from './broker/broker.ts'
 import type { Cancel } from './broker/cancels.ts'
 import type { Delivery, Placed } from './broker/delivery.ts'
@@ -89,6 +90,8 @@ export interface HostedParts {
   readonly accounts: Accounts
   /** For the watch on its progress. */
   readonly stalls: StallHost
+  /** Of an actor that is autoscaled: begins when it is started. */
+  autoscaler(): Pick<Autoscaler, 'stop'> | undefined
   /** What its micro service says of it. */
   readonly card: ServiceCard
   /** Ends what is left of its tables when all has stopped. */
@@ -103,6 +106,7 @@ export class HostedActor implements Child {
   readonly #ending = new Ending()
   #service: LiveService | undefined
   #watch: StallWatch | undefined
+  #autoscaler: Pick<Autoscaler, 'stop'> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(parts: HostedParts) {
@@ -139,6 +143,7 @@ export class HostedActor implements Child {
       if (this.spec.isElsewhere) return
       this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
       this.#watchProgress()
+      this.#autoscaler = this.#parts.autoscaler()
     } catch (error) {
       await this.stop(0)
       throw error
@@ -170,6 +175,7 @@ export class HostedActor implements Child {
 
   async #stop(withinMs: number): Promise<void> {
     this.#watch?.stop()
+    this.#autoscaler?.stop()
     this.#parts.pool?.tellStopping()
     await Promise.all([this.#service?.stop(withinMs), this.timer.stop(), this.worker.stop(withinMs)])
     await this.#parts.place.close()

@@ -5,6 +5,7 @@
  * restarted (its supervisor), nor what all actors share (system.ts).
  */
 import type { ActorSpec } from './actor.ts'
+import { Autoscaler, sizingOf } from './autoscaling.ts'
 import type { Delivery } from './broker/delivery.ts'
 import type { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
@@ -15,8 +16,7 @@ import { toError, type Failure } from './errors.ts'
 import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
 import { buryUndelivered, tellDropped } from './flow/bury.ts'
 import type { Invoke } from './flow/execute.ts'
-import { MAX_BUFFER } from './flow/fetch.ts'
-import { ActorWorker } from './flow/worker.ts'
+import { ActorWorker, UNSETTLED_ROWS } from './flow/worker.ts'
 import { HostedActor, type HostedTimer, type TimerServices } from './hosted.ts'
 import { isolatedConcurrency, IsolatedActor } from './isolation/isolated.ts'
 import type { Logger } from './log.ts'
@@ -28,6 +28,7 @@ import { Place } from './place.ts'
 import type { Roster } from './roster.ts'
 import { Accounts } from './schedules/accounts.ts'
 import { runBefore } from './schedules/context.ts'
+import { ScheduleNews, type ScheduleEvent } from './schedules/news.ts'
 import type { StallError } from './stallWatch.ts'
 import { systemClock, type Clock } from './time/clock.ts'
 import type { Link } from './troupe.ts'
@@ -67,6 +68,8 @@ export class Hosting {
   readonly #parts: HostingParts
   /** Lives of each actor in a row that stalled without having got anything. */
   readonly #stalls = new Map<string, number>()
+  /** Of actors that were scaled: messages at once. */
+  readonly #sizes = new Map<string, number>()
 
   constructor(parts: HostingParts) {
     this.#parts = parts
@@ -95,6 +98,7 @@ export class Hosting {
         stalledAfterMs: link.config.mailbox.stalledAfterMs,
         onStall: (error) => this.#onStall(life, error),
       },
+      autoscaler: () => this.#autoscaler(spec, worker),
       place,
       pool: isolated?.pool,
       card,
@@ -115,6 +119,43 @@ export class Hosting {
     else this.#parts.giveUp(error)
   }
 
+  /** Runs so many messages of an actor at once from now on, also in its next lives. */
+  scale(actor: string, size: number, why: SystemEvents['scaled']['why']): { from: number; to: number } {
+    const worker = this.#parts.roster.of(actor)?.worker
+    const from = worker?.concurrency ?? size
+    this.#sizes.set(actor, size)
+    worker?.scale(size)
+    this.#parts.log.info('scaled', { actor, from, to: size, why })
+    this.#parts.tell('scaled', { actor, from, to: size, why })
+    return { from, to: size }
+  }
+
+  #autoscaler(spec: ActorSpec, worker: ActorWorker): Autoscaler | undefined {
+    const { autoscale, isolation, name } = spec
+    if (autoscale === undefined) return undefined
+    const { broker } = this.#parts.link
+    const scale = (size: number, why: SystemEvents['scaled']['why']): void => void this.scale(name, size, why)
+    const sizing = sizingOf(autoscale, isolation !== undefined, this.#usual(spec))
+    return new Autoscaler({ broker, worker, sizing, isInline: isolation === undefined, scale })
+  }
+
+  /** Messages at once where nobody has scaled it. */
+  #usual(spec: ActorSpec): number {
+    const { isolation, concurrency } = spec
+    return isolation === undefined
+      ? (concurrency ?? this.#parts.link.config.mailbox.concurrency)
+      : isolatedConcurrency(spec, isolation)
+  }
+
+  #size(spec: ActorSpec): number {
+    const { autoscale, isolation, name } = spec
+    const usual = this.#usual(spec)
+    return (
+      this.#sizes.get(name) ??
+      (autoscale === undefined ? usual : sizingOf(autoscale, isolation !== undefined, usual).min)
+    )
+  }
+
   #accounts({ name: actor }: ActorSpec): Accounts {
     const { link, system } = this.#parts
     const { broker, clock } = link
@@ -125,8 +166,7 @@ export class Hosting {
     const { keeper, pulse, system, graceMs, listens, invoke, budget, log, ...parts } = this.#parts
     const { broker, config, clock, senderHost } = parts.link
     const { isolation } = spec
-    const concurrency =
-      isolation === undefined ? (spec.concurrency ?? config.mailbox.concurrency) : isolatedConcurrency(spec, isolation)
+    const concurrency = this.#size(spec)
     const { leases, drop } = keeper.leases(
       broker.assets.leaseMs(spec),
       concurrency + UNSETTLED_ROWS,
@@ -181,13 +221,20 @@ export class Hosting {
   #timer(spec: ActorSpec, accounts: Accounts): HostedTimer {
     const { broker, clock, config } = this.#parts.link
     const { lostAfterMs, checkMs } = config.timer
+    const news = new ScheduleNews(this.#parts.log)
     return this.#parts.timer(spec, {
       broker,
       clock,
       onTrouble: (actor, trouble) => this.#onTrouble(spec, actor, trouble),
       bury: (delivery, message, failure, then) => this.#buryUndelivered(delivery, message, failure, accounts, then),
       dropped: async (message, place, origin, reason) => {
-        tellDropped(broker, message, origin, reason)
+        await tellDropped(broker, message, origin, reason).catch((error: unknown) =>
+          this.#parts.log.warn('a cancelled message: its outcome could not be kept', {
+            actor: message.actor,
+            id: message.id,
+            error: toError(error),
+          }),
+        )
         this.#parts.roster.of(message.actor)?.worker.tellDropped(message, reason)
         await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
       },
@@ -196,14 +243,14 @@ export class Hosting {
         lostAfterMs,
         checkMs,
         chains: accounts.chains,
-        tell: (event) => this.#tellOfSchedule(spec.name, event),
+        tell: (event) => this.#tellOfSchedule(news, { actor: spec.name, ...event }),
       },
     })
   }
 
-  #tellOfSchedule(actor: string, event: Parameters<TimerServices['schedules']['tell']>[0]): void {
-    this.#parts.log.warn('schedule', { actor, ...event })
-    this.#parts.tell('schedule', { actor, ...event })
+  #tellOfSchedule(news: ScheduleNews, event: ScheduleEvent): void {
+    news.write(event)
+    this.#parts.tell('schedule', event)
   }
 
   /** What can't be written here is found out by its schedule when the run counts as lost. */
@@ -264,9 +311,6 @@ interface Parts {
   readonly place: Pick<Place, 'open' | 'close'>
   readonly isolated: IsolatedActor | undefined
 }
-
-/** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
-const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
 const HOPELESS_STALLS = 5
 

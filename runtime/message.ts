@@ -46,7 +46,10 @@ export interface Message {
 /** The last moment that RFC 3339 can say, and so a schedule of the server: the end of the year 9999. */
 export const LATEST_DUE = 253_402_300_799_999
 
-type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & { root: string | undefined }
+type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & {
+  root: string | undefined
+  delayMs: number | undefined
+}
 
 /** Header names in lower case, with what each writes. Unknown ones belong to the application, or to a newer version. */
 const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subjects) => void> = new Map([
@@ -66,6 +69,7 @@ const READERS: ReadonlyMap<string, (draft: Draft, value: string, subjects: Subje
   [H.expires.toLowerCase(), (draft, value) => void (draft.expires = whole(H.expires, value, 0))],
   [H.deadline.toLowerCase(), (draft, value) => void (draft.deadline = whole(H.deadline, value, 0))],
   [H.due.toLowerCase(), (draft, value) => void (draft.planned = whole(H.due, value, 0, LATEST_DUE))],
+  [H.delay.toLowerCase(), (draft, value) => void (draft.delayMs = readDelay(value))],
   [
     H.sent.toLowerCase(),
     (draft, value) => void (draft.sentAt = favour(draft, H.sent, () => whole(H.sent, value, 0)) ?? draft.sentAt),
@@ -91,6 +95,7 @@ export function readMessage(placed: Placed, subjects: Subjects, actor: string): 
     )
   }
   draft.root ??= draft.id
+  if (draft.delayMs !== undefined && draft.lane === 'later') draft.planned ??= draft.sentAt + draft.delayMs
   return draft as Message
 }
 
@@ -119,6 +124,7 @@ function draftOf(placed: Placed, subjects: Subjects, actor: string): Draft {
     expires: undefined,
     deadline: undefined,
     planned: undefined,
+    delayMs: undefined,
     sentAt: placed.storedAt,
     root: undefined,
     parent: undefined,
@@ -138,6 +144,15 @@ function whole(name: string, value: string, least: number, most = 999_999_999_99
     'INVALID_HEADER',
     `expected header ${name} to be a whole number from ${least} to ${most}, got: ${describe(value)}`,
   )
+}
+
+function readDelay(value: string): number {
+  try {
+    return Math.ceil(parseDuration(value, H.delay))
+  } catch (cause) {
+    const text = `expected header ${H.delay} to be a duration like 90s, got: ${describe(value)}`
+    throw new PayloadError('INVALID_HEADER', text, { cause })
+  }
 }
 
 function readRetry(value: string): RetryOverride {

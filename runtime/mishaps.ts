@@ -58,7 +58,9 @@ export class Mishaps implements ProcessWatchHost {
         log.info('connected to NATS again', { server: connection.server })
         this.#host.tell('reconnected', {})
       }),
-      connection.onProblem((error) => log.warn('NATS reports a problem', { error })),
+      connection.onProblem((error, isClaimed) => {
+        if (!isClaimed) log.warn('NATS reports a problem', { error })
+      }),
     ]
   }
 }

@@ -38,7 +38,7 @@ import { handleSignals } from './signals.ts'
 import { buildSupervisor } from './supervision/build.ts'
 import type { Exit } from './supervision/child.ts'
 import { rootCause } from './supervision/failures.ts'
-import { Supervision } from './supervision/supervision.ts'
+import { Supervision, type Scaled } from './supervision/supervision.ts'
 import type { Supervisor } from './supervision/supervisor.ts'
 import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
 import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
@@ -172,7 +172,8 @@ export class System {
       stopWithinMs: config.shutdown.withinMs,
       overdueMs: 2 * this.#graceMs + OVERDUE_MS,
     })
-    this.supervision = new Supervision(this.#root, this.#roster)
+    const scale = (actor: string, size: number): Scaled => this.#scale(actor, size)
+    this.supervision = new Supervision(this.#root, this.#roster, scale)
     const names = this.#specs.map((spec) => spec.name)
     this.#cancelling = new Cancelling({ ...host, broker, keepMs: config.retention.cancelsMs }, names)
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
@@ -294,6 +295,10 @@ export class System {
   #life(spec: ActorSpec): HostedActor {
     if (this.#hosting === undefined) throw new TypeError('an actor was started before its system')
     return this.#hosting.host(spec)
+  }
+
+  #scale(actor: string, size: number): Scaled {
+    return this.#hosting?.scale(actor, size, 'by hand') ?? { from: size, to: size }
   }
 
   #hostingWith(keeper: Keeper, pulse: Pulse): Hosting {

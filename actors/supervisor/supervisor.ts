@@ -3,7 +3,7 @@
  * system's actors as events and log lines.
  *
  * Verbs, with their bodies and answers as JSON: `tree` → the supervision tree; `restart`, `stop`, `start` with `{ name }` of an actor or
- * supervisor → `{ name, state }` when that is done; `drain`, with `{ within }` if it is to be another time than
+ * supervisor → `{ name, state }` when that is done; `scale` with `{ name, size }` → `{ name, from, to }`; `drain`, with `{ within }` if it is to be another time than
  * the system's own → `{ draining: true }`, and then the system stops. What can't be done is answered with its error.
  */
 import type { Control } from '../../runtime/broker/control.ts'
@@ -56,7 +56,14 @@ export class SupervisorActor {
     control.on('restart', acting('restart'))
     control.on('stop', acting('stop'))
     control.on('start', acting('start'))
+    control.on('scale', (body) => this.#scale(supervision, body))
     control.on('drain', (body) => this.#drain(system, body))
+  }
+
+  #scale(supervision: Supervision, body: unknown): { name: string; from: number; to: number } {
+    const { size } = asObject(body)
+    const name = nameIn(body, 'scale')
+    return { name, ...supervision.scale(name, Number(size)) }
   }
 
   #drain(system: ControlledSystem, body: unknown): { draining: true } {

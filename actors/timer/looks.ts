@@ -187,7 +187,7 @@ export class Looks {
     if (at !== undefined) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now() })
     else if (nextLook(schedule, stored, now, services) !== undefined)
       await removeTick(broker, this.#spec.name, schedule)
-    if (isUnchanged(stored, next)) return this.#isStill(schedule, revision)
+    if (planned.steps.length === 0 && isUnchanged(stored, next)) return this.#isStill(schedule, revision)
     if ((await store(broker, this.#spec.name, schedule, next, revision)) === undefined) return false
     this.#tell(schedule, planned, done)
     return !(await this.#hasEnded(schedule, next))

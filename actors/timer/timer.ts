@@ -15,8 +15,8 @@
  * Where it may die, and why that is safe
  * 1. Parked, not acked: the `later` message comes again and is parked under the same key, on the same subject: one message.
  * 2. Held: comes again after the lease, to any timer; late, once.
- * 3. Published, not acked: comes again and is published under the same key, which the mailbox's window knows: one message.
- *    Only where NATS was killed in between and the message was handled meanwhile is it sent twice (P4's limit).
+ * 3. Published, not acked: comes again and is published under the same key, which the mailbox's window knows: one message. A killed NATS
+ *    does not know it where the message was handled meanwhile: doubts.ts says what is done, and what remains.
  * 4. A retry's original was never acked (its worker died between parking and ack): before the copy is published the original
  *    is deleted by its sequence. Until then a redelivered original finds the parked copy and acks itself. So there is
  *    one message to run at any moment, never two.
@@ -38,10 +38,12 @@ import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { Refused } from './account.ts'
 import { cancelParked } from './cancelled.ts'
 import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
+import { Doubts, isSent } from './doubts.ts'
 import { Heap } from './heap.ts'
 import { Looks, readNotice } from './looks.ts'
 import { Mending } from './mending.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
+import { Releases } from './releases.ts'
 
 type Held =
   | { readonly delivery: Delivery; readonly at: number; readonly due: Due }
@@ -56,7 +58,6 @@ const MAX_TRIES = 30
 /** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
-const ACK_AFTER_MS = 250
 /** So many are published in one go when many are due at one moment. */
 const SLICE = 256
 
@@ -68,8 +69,13 @@ export class Timer implements HostedTimer {
   readonly #looks: Looks
   readonly #mending: Mending
   #salt = ''
-  /** Published, not acked yet. */
-  #released: Delivery[] = []
+  readonly #doubts: Doubts
+  readonly #releases = new Releases(SLICE, (delivery, then) =>
+    this.#host.broker.acks.ack(delivery, () => {
+      then()
+      this.#idle()
+    }),
+  )
   #pulls: Pull[] = []
   readonly #queues: WatchedQueue[] = []
   /** What is being parked, by message and id. */
@@ -86,6 +92,7 @@ export class Timer implements HostedTimer {
     this.#host = host
     const window = host.broker.assets.dedupeWindowMs(spec)
     this.#repeatMs = Math.min(PUBLISH_REPEAT_MS, window * SAFE_SHARE_OF_WINDOW)
+    this.#doubts = new Doubts(host.broker.assets.leaseMs(spec))
     this.#looks = new Looks(spec, { broker: host.broker, clock: host.clock, services: host.schedules })
     this.#mending = new Mending(spec.name, this.#looks, host)
   }
@@ -121,6 +128,7 @@ export class Timer implements HostedTimer {
     ]
     this.#refill()
     this.#mending.start()
+    this.#doubts.start(broker, this.#host.clock)
   }
 
   /** Takes no more, gives back what it holds, and ends when nothing is on its way. */
@@ -128,6 +136,7 @@ export class Timer implements HostedTimer {
     this.#stopped = true
     clearTimeout(this.#alarm)
     this.#mending.stop()
+    this.#doubts.stop()
     await Promise.all(this.#pulls.map((pull) => pull.stop()))
     for (let entry = this.#held.pop(); entry !== undefined; entry = this.#held.pop()) this.#giveBack(entry.delivery, 0)
     if (this.#busy === 0) return
@@ -302,14 +311,25 @@ export class Timer implements HostedTimer {
   #release(held: Held): void {
     const { delivery, due } = held
     if (due === undefined) return this.#look(delivery, this.#looks.look(held.schedule, delivery.count))
-    if (!due.isReplaceable) return this.#publish(delivery, due)
-    this.#busy++
-    isReplaced(this.#host.broker, this.#spec.name, due)
-      .then(
-        (replaced) => (replaced ? this.#ack(delivery) : this.#publish(delivery, due)),
-        () => this.#giveBack(delivery, NAK_MS),
-      )
-      .finally(() => this.#idle())
+    const isDoubtful = this.#doubts.has(delivery)
+    if (!due.isReplaceable && !isDoubtful) return this.#publish(delivery, due)
+    const { settlesInMs } = this.#doubts
+    if (isDoubtful && settlesInMs > 0) return this.#hold({ ...held, at: this.#host.clock.now() + settlesInMs })
+    this.#settle((then) => {
+      this.#isOver(delivery, due)
+        .then(
+          (isOver) => (isOver ? this.#ack(delivery) : this.#publish(delivery, due)),
+          () => this.#giveBack(delivery, NAK_MS),
+        )
+        .finally(then)
+    })
+  }
+
+  /** Whether a later one has its place, or it was sent before. */
+  async #isOver(delivery: Delivery, due: Due): Promise<boolean> {
+    const { broker } = this.#host
+    if (due.isReplaceable && (await isReplaced(broker, this.#spec.name, due))) return true
+    return this.#doubts.has(delivery) && (this.#releases.has(delivery) || isSent(broker, delivery))
   }
 
   #onNotice(delivery: Delivery, target: string, schedule: string): void {
@@ -335,24 +355,17 @@ export class Timer implements HostedTimer {
   #publish(delivery: Delivery, due: Due): void {
     const { broker } = this.#host
     this.#busy++
+    this.#releases.begin()
     const { subject, headers } = due
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
       { subject, payload: delivery.data, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
-      () => this.#ackSoon(delivery),
-      (error) => this.#refused(delivery, error),
+      () => this.#releases.stored(delivery),
+      (error) => {
+        this.#releases.refused()
+        this.#refused(delivery, error)
+      },
     )
-  }
-
-  /** What is due must not wait behind acks of what was due with it: they go a moment later, together. */
-  #ackSoon(delivery: Delivery): void {
-    this.#released.push(delivery)
-    if (this.#released.length > 1) return
-    setTimeout(() => {
-      const released = this.#released
-      this.#released = []
-      for (const each of released) this.#host.broker.acks.ack(each, () => this.#idle())
-    }, ACK_AFTER_MS)
   }
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */

@@ -50,6 +50,9 @@ const KINDS: readonly (readonly [name: string, tail: string, read: Reader])[] = 
 
 type Reader = AdvisoryKind | 'pause'
 
+/** Where they are heard. */
+export const ADVISORY_SUBJECTS: readonly string[] = KINDS.map(([name, tail]) => `$JS.EVENT.ADVISORY.${name}.${tail}`)
+
 /** What we read of an advisory's body. */
 interface Wire {
   readonly stream?: unknown

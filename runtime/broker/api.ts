@@ -31,6 +31,8 @@ export type Refusal =
 export class JetStreamError extends BrokerError {
   readonly refusal: Refusal
   readonly errCode: number
+  /** Of a compare-and-set that lost: the sequence that stands there, 0 for none; undefined where it is about to change. */
+  readonly lastSequence: number | undefined
 
   constructor(refusal: Refusal, errCode: number, text: string, subject: string) {
     super(`JETSTREAM_${refusal.toUpperCase()}`, `NATS refused ${subject}: ${text} (${errCode})`, {
@@ -38,6 +40,8 @@ export class JetStreamError extends BrokerError {
     })
     this.refusal = refusal
     this.errCode = errCode
+    const found = /wrong last sequence: (\d+)/.exec(text)?.[1]
+    this.lastSequence = found === undefined ? undefined : Number(found)
   }
 }
 
@@ -130,6 +134,11 @@ export class JetStreamApi {
   /** Where messages of a stream are read one after the other, by a body that says which. */
   directStream(stream: string): string {
     return `${this.#prefix}.DIRECT.GET.${stream}`
+  }
+
+  /** The last message of a subject, as any copy of the stream answers it. */
+  direct(stream: string, subject: string): Promise<Msg> {
+    return this.#replies.ask(this.directSubject(stream, subject), undefined, { isOfLeader: false })
   }
 
   createStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamInfo> {

@@ -4,9 +4,9 @@
  * A cancel holds for messages that were stored before it; a message that is sent later, even under the same id, is
  * another one. It is kept as long as the stream keeps it (7 days by default), so a worker that starts later honours it.
  */
-import { jetstream, type ConsumerMessages } from '@nats-io/jetstream'
+import { jetstream, type ConsumerMessages, type JetStreamClient } from '@nats-io/jetstream'
 
-import { UnavailableError } from '../errors.ts'
+import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import type { Message } from '../message.ts'
 import type { Broker } from './broker.ts'
 import { H } from './headers.ts'
@@ -74,22 +74,43 @@ export function matches(cancel: CancelRequest, message: Pick<Message, 'id' | 'na
   return header === undefined || message.headers.get(header.name) === header.value
 }
 
-/** Reads all cancels of the actors to their end, then follows. Bodies that are none are left out. */
+/**
+ * Reads all cancels of the actors to their end, then follows. Bodies that are none are left out. One consumer for each actor:
+ * permissions see the filter of a consumer that has one, and none of several.
+ */
 export async function followCancels(
   broker: Broker,
   actors: readonly string[],
   onCancel: (actor: string, cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
-  const { connection, subjects } = broker
+  const { connection } = broker
   const js = jetstream(
     connection.raw,
     connection.settings.domain === undefined ? {} : { domain: connection.settings.domain },
   )
-  const filters = actors.map((actor) => subjects.cancel(actor))
-  const consumer = await js.consumers.get(subjects.cancelStream, { filter_subjects: filters })
-  const prefix = subjects.cancel('')
-  const { num_pending: pending } = await consumer.info()
-  let left = pending
+  const all = await Promise.all(
+    actors.map((actor) => followOne(broker, js, actor, (cancel) => onCancel(actor, cancel))),
+  )
+  return {
+    stop: async () => {
+      await Promise.all(all.map((following) => following.stop()))
+    },
+  }
+}
+
+async function followOne(
+  { connection, subjects }: Broker,
+  js: JetStreamClient,
+  actor: string,
+  onCancel: (cancel: Cancel) => void,
+): Promise<{ stop(): Promise<void> }> {
+  const subject = subjects.cancel(actor)
+  const consumer = await js.consumers
+    .get(subjects.cancelStream, { filter_subjects: subject })
+    .catch((error: unknown) => {
+      throw /permission/i.test(String(error)) ? mayNotFollow(subject, toError(error)) : error
+    })
+  let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
@@ -107,7 +128,7 @@ export async function followCancels(
             () => msg.headers?.get(H.reply),
             (reply) => subjects.isReply(reply),
           )
-          if (cancel !== undefined) onCancel(msg.subject.slice(prefix.length), cancel)
+          if (cancel !== undefined) onCancel(cancel)
           if (--left === 0) end()
         },
       })
@@ -119,6 +140,11 @@ export async function followCancels(
       await messages?.close()
     },
   }
+}
+
+function mayNotFollow(subject: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us follow ${subject}, which a worker of that actor must, but this user may not. Ask the operator: "troupe permissions --role worker" prints what it takes.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 function notRead(stream: string): UnavailableError {

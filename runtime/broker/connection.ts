@@ -58,8 +58,8 @@ export interface TlsSettings {
   readonly rejectUnauthorized?: boolean | undefined
 }
 
-/** A problem that the server reported outside any request: a refused subject, a slow consumer. */
-export type ProblemListener = (problem: Error) => void
+/** A problem that the server reported outside any request: a refused subject, a slow consumer. `isClaimed`: somebody waited for it and is told. */
+export type ProblemListener = (problem: Error, isClaimed: boolean) => void
 
 /** The oldest server that has everything that Troupe uses (DESIGN section 4). */
 export const MINIMUM_SERVER = '2.14.0'
@@ -84,6 +84,7 @@ export class Connection {
   readonly #connectedListeners = new Set<() => void>()
   readonly #disconnectedListeners = new Set<() => void>()
   readonly #problemListeners = new Set<ProblemListener>()
+  readonly #claims = new Set<(problem: Error) => boolean>()
   /** Subjects whose refusal is expected, with who is told of it. */
   readonly #refusable = new Map<string, () => void>()
   readonly #unwatch: () => void
@@ -129,6 +130,10 @@ export class Connection {
   get maxPayload(): number {
     return this.#nc.info?.max_payload ?? 1_048_576
   }
+  /** Whether the server is one of several, where a stream may be without a leader for a while. */
+  get isClustered(): boolean {
+    return this.#nc.info?.cluster !== undefined
+  }
   get serverVersion(): string {
     return this.#nc.info?.version ?? 'unknown'
   }
@@ -153,18 +158,25 @@ export class Connection {
     const size = payload.length + headers.length
     if (size > this.maxPayload) throw tooLarge(subject, size, this.maxPayload)
     let refused: Error | undefined
-    const unlisten = this.onProblem((problem) => {
-      if (isRefusal(problem, 'publish', subject)) refused = problem
+    const unclaim = this.claim((problem) => {
+      const isOurs = isRefusal(problem, 'publish', subject)
+      if (isOurs) refused = problem
+      return isOurs
     })
     try {
       this.publish(subject, payload, headers)
-      // The server's refusal comes before its answer to this.
-      await this.#nc.flush()
-      await new Promise((resolve) => setImmediate(resolve))
+      await this.refusalsHeard()
     } finally {
-      unlisten()
+      unclaim()
     }
     if (refused !== undefined) throw forbidden(subject, refused)
+  }
+
+  /** Resolves when the server has read all that was published and subscribed, and what it refused of that was told. */
+  async refusalsHeard(): Promise<void> {
+    // The server's refusal comes before its answer to this.
+    await this.#nc.flush()
+    await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** Subscribes with a callback; an error of the subscription itself (no permission) is reported as a problem. */
@@ -221,6 +233,10 @@ export class Connection {
   }
   onProblem(listener: ProblemListener): () => void {
     return listen(this.#problemListeners, listener)
+  }
+  /** For who has asked for something and is told that it is refused: true says that the problem was theirs. */
+  claim(claimer: (problem: Error) => boolean): () => void {
+    return listen(this.#claims, claimer)
   }
 
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
@@ -302,7 +318,8 @@ export class Connection {
     const { operation, subject } = error as { operation?: unknown; subject?: unknown }
     const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
     if (onRefused !== undefined) return onRefused()
-    for (const listener of this.#problemListeners) listener(error)
+    const isClaimed = [...this.#claims].filter((claim) => claim(error)).length > 0
+    for (const listener of this.#problemListeners) listener(error, isClaimed)
   }
 
   #checkServer(): void {
@@ -409,6 +426,12 @@ async function keyFile(path: string, key: string): Promise<Uint8Array> {
   try {
     return await readFile(path)
   } catch (cause) {
+    // A seed with a slip in it is taken for a path: what may be a secret is shown nowhere, not even in the cause.
+    if (key === 'nats.nkey')
+      throw new ConfigError(
+        'INVALID_CONFIG',
+        `expected ${key} to be a seed or a file that can be read, got: neither (not shown)`,
+      )
     throw new ConfigError('INVALID_CONFIG', `expected ${key} to be a file that can be read, got: ${path}`, { cause })
   }
 }

@@ -17,6 +17,8 @@ export const H = {
   reply: 'Troupe-Reply',
   keep: 'Troupe-Keep',
   due: 'Troupe-Due',
+  /** Instead of it: due so long after it was stored. */
+  delay: 'Troupe-Delay',
   /** On a parked retry: the due time of the message itself. */
   planned: 'Troupe-Planned',
   lane: 'Troupe-Lane',

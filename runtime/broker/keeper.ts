@@ -63,14 +63,26 @@ export class Keeper {
     return new Keeper(thread, onFailure)
   }
 
-  /** A table of leases that this thread writes and the keeper extends. */
+  /** A table of leases that this thread writes and the keeper extends; to the keeper each piece of it is a table. */
   leases(leaseMs: number, capacity: number, isInline: boolean): { leases: Leases; drop: () => void } {
-    const table = this.#tables++
-    const leases = new Leases(leaseMs, capacity, (number, prefix) =>
-      this.#tell({ kind: 'prefix', table, number, prefix }),
-    )
-    this.#tell({ kind: 'table', table, memory: leases.memory, leaseMs, isInline })
-    return { leases, drop: () => this.#tell({ kind: 'drop', table }) }
+    const tables: number[] = []
+    const prefixes: { readonly number: number; readonly prefix: string }[] = []
+    const leases = new Leases(leaseMs, capacity, {
+      onMemory: (memory) => {
+        const table = this.#tables++
+        tables.push(table)
+        this.#tell({ kind: 'table', table, memory, leaseMs, isInline })
+        for (const known of prefixes) this.#tell({ kind: 'prefix', table, ...known })
+      },
+      onPrefix: (number, prefix) => {
+        prefixes.push({ number, prefix })
+        for (const table of tables) this.#tell({ kind: 'prefix', table, number, prefix })
+      },
+    })
+    const drop = (): void => {
+      for (const table of tables) this.#tell({ kind: 'drop', table })
+    }
+    return { leases, drop }
   }
 
   async stop(): Promise<void> {

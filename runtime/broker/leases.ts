@@ -14,7 +14,9 @@
  * 2. `confirmedAt` is the time at which a heartbeat that was confirmed was *sent*: so the lease holds until then + lease.
  * 3. Past 80 % of a lease without confirmation it may have lapsed: `holds` is false, and the run is to be aborted. It stays
  *    so: a heartbeat that is confirmed later extends the lease of whoever has the message by then.
- * 4. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
+ * 4. A table that grows gets another piece of memory, and rows of the first stay where they are: one memory that can grow is read
+ *    and written thirty times slower by V8 (310 ns a message against 11). Rows of the n-th piece count from n × PIECE.
+ * 5. The keeper stops at `keepUntil` (the run's limit and grace), so a handler that hangs for ever gives its message back.
  */
 import { systemClock } from '../time/clock.ts'
 import type { Delivery } from './delivery.ts'
@@ -32,22 +34,44 @@ export const ROW = {
 /** Share of a lease after which an unconfirmed one is taken as lost. */
 export const SAFE_SHARE = 0.8
 
+/** What a table of leases tells the keeper of itself. */
+export interface LeasesHost {
+  onMemory(memory: SharedArrayBuffer): void
+  onPrefix(number: number, prefix: string): void
+}
+
+/** More rows than any piece has. */
+const PIECE = 2 ** 24
+
 export class Leases {
-  readonly memory: SharedArrayBuffer
   readonly leaseMs: number
   readonly #rows: Float64Array
-  readonly #free: number[]
+  readonly #morePieces: Float64Array[] = []
+  readonly #free: number[] = []
+  #capacity = 0
   /** Ack subjects up to the delivery count, by number: one per consumer and connection. */
   readonly #prefixes = new Map<string, number>()
   #last = { text: ' ', number: -1 }
-  readonly #onPrefix: (number: number, prefix: string) => void
+  readonly #host: LeasesHost
 
-  constructor(leaseMs: number, capacity: number, onPrefix: (number: number, prefix: string) => void) {
+  constructor(leaseMs: number, capacity: number, host: LeasesHost) {
     this.leaseMs = leaseMs
-    this.memory = new SharedArrayBuffer(capacity * ROW.size * Float64Array.BYTES_PER_ELEMENT)
-    this.#rows = new Float64Array(this.memory)
-    this.#free = Array.from({ length: capacity }, (_, index) => (capacity - 1 - index) * ROW.size)
-    this.#onPrefix = onPrefix
+    this.#host = host
+    this.#rows = this.#piece(capacity, 0)
+  }
+
+  /** Has at least so many rows from now on. */
+  grow(capacity: number): void {
+    const missing = capacity - this.#capacity
+    if (missing > 0) this.#morePieces.push(this.#piece(missing, (this.#morePieces.length + 1) * PIECE))
+  }
+
+  #piece(capacity: number, first: number): Float64Array {
+    const memory = new SharedArrayBuffer(capacity * ROW.size * Float64Array.BYTES_PER_ELEMENT)
+    this.#capacity += capacity
+    for (let index = capacity - 1; index >= 0; index--) this.#free.push(first + index * ROW.size)
+    this.#host.onMemory(memory)
+    return new Float64Array(memory)
   }
 
   /** Whether a lease that was last confirmed then still surely holds. */
@@ -57,9 +81,10 @@ export class Leases {
 
   /** Enters a delivery; returns its row, or -1 where the table is full (then it is not extended, and its age decides). */
   enter(delivery: Delivery, keepUntil: number): number {
-    const row = this.#free.pop()
-    if (row === undefined) return -1
-    const rows = this.#rows
+    const place = this.#free.pop()
+    if (place === undefined) return -1
+    const rows = this.#rowsAt(place)
+    const row = place % PIECE
     rows[row + ROW.subject] = this.#prefixOf(delivery)
     rows[row + ROW.count] = delivery.count
     rows[row + ROW.consumerSequence] = delivery.consumerSequence
@@ -67,22 +92,27 @@ export class Leases {
     rows[row + ROW.confirmedAt] = delivery.leasedAt
     // Last: a row counts from the moment at which it has a sequence.
     rows[row + ROW.sequence] = delivery.sequence
-    return row
+    return place
   }
 
-  leave(row: number): void {
-    if (row < 0) return
-    this.#rows[row + ROW.sequence] = 0
-    this.#free.push(row)
+  leave(place: number): void {
+    if (place < 0) return
+    this.#rowsAt(place)[(place % PIECE) + ROW.sequence] = 0
+    this.#free.push(place)
   }
 
-  keepUntil(row: number, until: number): void {
-    if (row >= 0) this.#rows[row + ROW.keepUntil] = until
+  keepUntil(place: number, until: number): void {
+    if (place >= 0) this.#rowsAt(place)[(place % PIECE) + ROW.keepUntil] = until
   }
 
   /** Whether the lease of a delivery surely holds, by its last confirmed heartbeat or, without one, its arrival. */
-  holds(row: number, delivery: Delivery): boolean {
-    return this.isFresh(row < 0 ? delivery.leasedAt : (this.#rows[row + ROW.confirmedAt] ?? delivery.leasedAt))
+  holds(place: number, delivery: Delivery): boolean {
+    if (place < 0) return this.isFresh(delivery.leasedAt)
+    return this.isFresh(this.#rowsAt(place)[(place % PIECE) + ROW.confirmedAt] ?? delivery.leasedAt)
+  }
+
+  #rowsAt(place: number): Float64Array {
+    return place < PIECE ? this.#rows : (this.#morePieces[Math.floor(place / PIECE) - 1] ?? this.#rows)
   }
 
   /** Most deliveries come from the consumer that the last one came from. */
@@ -98,7 +128,7 @@ export class Leases {
     if (known !== undefined) return known
     const number = this.#prefixes.size
     this.#prefixes.set(text, number)
-    this.#onPrefix(number, text)
+    this.#host.onPrefix(number, text)
     return number
   }
 }

@@ -61,6 +61,8 @@ class Pending {
   }
 }
 
+const MANY_REFUSED = 1_000
+
 /** A token is a serial and a slot in one number: an answer to an earlier request of the slot must not be taken for its own. */
 const SLOT_SPACE = 2 ** 21
 
@@ -76,6 +78,8 @@ export class Replies {
   #now = systemClock.monotonic()
   #next = 0
   #closed = false
+  /** Subjects that were refused, with who asked on them told. */
+  readonly #refused = new Set<string>()
   /** Set where this user may not hear its own inbox: no answer will ever come. */
   #deaf: BrokerError | undefined
 
@@ -86,7 +90,7 @@ export class Replies {
     connection.subscribe(`${this.#prefix}*`, (msg) => this.#receive(msg))
     const unlisten = [
       connection.onConnected(() => this.#repeatAll()),
-      connection.onProblem((problem) => this.#refuse(problem)),
+      connection.claim((problem) => this.#refuse(problem)),
     ]
     this.#unlisten = () => unlisten.forEach((stop) => stop())
     this.#sweepMs = Math.min(250, timeoutMs / 4)
@@ -203,18 +207,28 @@ export class Replies {
     this.#connection.leaveIfLost()
   }
 
-  /** The server refuses a subject beside the answers: those who asked on it would wait in vain. */
-  #refuse(problem: Error): void {
+  /** The server refuses a subject beside the answers: those who asked on it would wait in vain. Whether it was one of ours. */
+  #refuse(problem: Error): boolean {
     const inbox = `${this.#prefix}*`
     if (isRefusal(problem, 'subscription', inbox)) {
       this.#deaf = mayNotListen(inbox, problem)
-      return this.#failAll(this.#deaf)
+      this.#failAll(this.#deaf)
+      return true
     }
-    for (const { request, slot } of this.#pending.all()) {
-      if (!isRefusal(problem, 'publish', request.subject)) continue
+    const refused = this.#pending.all().filter(({ request }) => isRefusal(problem, 'publish', request.subject))
+    for (const { request, slot } of refused) {
       this.#pending.delete(slot)
+      this.#refused.add(request.subject)
       request.onError(forbidden(request.subject, problem))
     }
+    // Each of a thousand publishes is refused on its own; the first word ended them all.
+    return refused.length > 0 || this.#isKnown(problem)
+  }
+
+  #isKnown(problem: Error): boolean {
+    if (this.#refused.size > MANY_REFUSED) this.#refused.clear()
+    const { subject } = problem as { subject?: unknown }
+    return this.#refused.has(String(subject)) && isRefusal(problem, 'publish', String(subject))
   }
 
   #failAll(error: Error): void {

@@ -86,8 +86,8 @@ const OWN = new Set([
   'nats-last-sequence',
 ])
 
-/** A message as the server answers it: the last header of each of the server's names is the server's own. */
-function storedOf(stream: string, msg: Msg): Stored | undefined {
+/** A message as a direct get answers it, undefined for any other answer: the last header of each of the server's names is the server's own. */
+export function storedOf(stream: string, msg: Msg): Stored | undefined {
   const entries = headersOf(msg).entries()
   const own = (name: string): string | undefined => entries.findLast(([key]) => key === name)?.[1]
   const [sequence, subject, time] = [own('Nats-Sequence'), own('Nats-Subject'), own('Nats-Time-Stamp')]

@@ -11,11 +11,23 @@ export interface Lineage {
   readonly trace: readonly HeaderEntry[]
 }
 
+/** When a message is to be sent: neither is now. */
+export interface Timing {
+  /** Epoch ms by the server's clock. */
+  readonly due?: number
+  /** So long after the server has stored it. */
+  readonly delayMs?: number
+}
+
+/** Epoch ms at which it is due, as well as it is known here. */
+export function dueOf({ due, delayMs }: Timing, now: () => number): number | undefined {
+  return delayMs === undefined ? due : now() + delayMs
+}
+
 export interface Envelope {
   readonly id: string
   readonly options: SendOptions
-  /** Epoch ms at which it is to be sent; undefined for now. */
-  readonly due: number | undefined
+  readonly timing: Timing
   readonly lineage: Lineage | undefined
   /** The sender's name. */
   readonly sender: string
@@ -27,9 +39,10 @@ export interface Envelope {
 /** No options: the plain message, whose headers are made without a list. */
 export const NO_OPTIONS: SendOptions = Object.freeze({})
 
-export function envelopeHeaders({ id, options, due, lineage, sender, extra, now }: Envelope): Buffer {
+export function envelopeHeaders({ id, options, timing, lineage, sender, extra, now }: Envelope): Buffer {
   if (options === NO_OPTIONS && extra.length === 0 && lineage === undefined) return plainHeaders(id)
   const key = headerId(id)
+  const due = dueOf(timing, now)
   const headers: HeaderEntry[] = [[H.dedupe, options.replace ? nextId() : key]]
   if (options.replace) headers.push([H.id, key])
   headers.push(
@@ -40,7 +53,7 @@ export function envelopeHeaders({ id, options, due, lineage, sender, extra, now 
   )
   if (sender !== 'any') headers.push([H.sender, sender])
   if (due === undefined) return encodeHeaders(headers)
-  headers.push([H.due, String(due)])
+  headers.push(timing.delayMs === undefined ? [H.due, String(due)] : [H.delay, `${timing.delayMs}ms`])
   if (options.lane !== undefined && options.lane !== 'normal') headers.push([H.lane, options.lane])
   if (options.replace) headers.push([H.replace, 'true'])
   return encodeHeaders(headers)

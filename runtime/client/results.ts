@@ -5,8 +5,9 @@ import type { Broker } from '../broker/broker.ts'
 import type { Connection } from '../broker/connection.ts'
 import { headersOf } from '../broker/delivery.ts'
 import { H, type HeaderBlock } from '../broker/headers.ts'
+import { isRefusal } from '../broker/problems.ts'
 import type { Subjects } from '../broker/subjects.ts'
-import { UnavailableError, toError } from '../errors.ts'
+import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import { nextId, randomToken } from '../time/chance.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { readOutcome } from './outcomes.ts'
@@ -25,8 +26,10 @@ export class Waiters {
   readonly #subjects: Subjects
   readonly #sender: string
   readonly #instance = randomToken(12)
-  readonly #waiting = new Map<string, (headers: HeaderBlock, body: Uint8Array) => void>()
-  #isListening = false
+  readonly #waiting = new Map<string, Waiting>()
+  #opened: Promise<void> | undefined
+  /** Set where this user may not hear what it asks for. */
+  #deaf: BrokerError | undefined
 
   constructor(connection: Connection, subjects: Subjects, sender: string) {
     this.#connection = connection
@@ -34,14 +37,23 @@ export class Waiters {
     this.#sender = sender
   }
 
+  /** Begins to listen. Throws `BrokerError` `FORBIDDEN` where this user may not: before anything is sent whose outcome nobody could hear. */
+  async open(): Promise<void> {
+    this.#opened ??= this.#listen()
+    await this.#opened
+    if (this.#deaf !== undefined) throw this.#deaf
+  }
+
+  /** After `open`. */
   wait(what: string, timeoutMs: number): Waiter {
-    this.#listen()
     const token = nextId()
     const subject = this.#subjects.reply(this.#sender, this.#instance, token)
     let timer: NodeJS.Timeout | undefined
     const outcome = new Promise<unknown>((resolve, reject) => {
       timer = setTimeout(() => reject(notInTime(what, timeoutMs)), timeoutMs)
-      this.#waiting.set(token, (headers, body) => settleWith(() => readAnswer(headers, body, what), resolve, reject))
+      const heard = (headers: HeaderBlock, body: Uint8Array): void =>
+        settleWith(() => readAnswer(headers, body, what), resolve, reject)
+      this.#waiting.set(token, { heard, reject })
     })
     // Who dropped the wait does not look at it any more.
     outcome.catch(() => {})
@@ -52,14 +64,32 @@ export class Waiters {
     return { subject, outcome, drop }
   }
 
-  #listen(): void {
-    if (this.#isListening) return
-    this.#isListening = true
-    this.#connection.subscribe(this.#subjects.reply(this.#sender, this.#instance, '*'), (msg) => {
+  async #listen(): Promise<void> {
+    const all = this.#subjects.reply(this.#sender, this.#instance, '*')
+    this.#connection.claim((problem) => this.#refuse(problem, all))
+    this.#connection.subscribe(all, (msg) => {
       const token = msg.subject.slice(msg.subject.lastIndexOf('.') + 1)
-      this.#waiting.get(token)?.(headersOf(msg), msg.data)
+      this.#waiting.get(token)?.heard(headersOf(msg), msg.data)
     })
+    await this.#connection.refusalsHeard()
   }
+
+  #refuse(problem: Error, subject: string): boolean {
+    if (!isRefusal(problem, 'subscription', subject)) return false
+    this.#deaf = mayNotHear(subject, this.#sender, problem)
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#deaf)
+    return true
+  }
+}
+
+interface Waiting {
+  heard(headers: HeaderBlock, body: Uint8Array): void
+  reject(error: Error): void
+}
+
+function mayNotHear(subject: string, sender: string, cause: Error): BrokerError {
+  const text = `expected NATS to let us subscribe to ${subject}, where outcomes come, but this user may not. Set "sender" to the name that its permissions are made for (it is ${JSON.stringify(sender)} now), or ask the operator for it.`
+  return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
 }
 
 /** An outcome, or the plain JSON answer to a cancel. */
@@ -96,6 +126,7 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
   const what = `${place.actor}.${place.message} (${place.id})`
   const deadline = systemClock.monotonic() + timeoutMs
   let wake: (() => void) | undefined
+  const unclaim = connection.claim((problem) => isRefusal(problem, 'subscription', subject))
   const subscription = connection.subscribe(subject, () => wake?.())
   try {
     for (;;) {
@@ -110,6 +141,7 @@ export async function waitForKept(broker: Broker, place: KeptPlace, timeoutMs: n
       done.abort()
     }
   } finally {
+    unclaim()
     if (!connection.closed) subscription.unsubscribe()
   }
 }
@@ -122,10 +154,10 @@ function isEarlier(headers: HeaderBlock, { actor, sequence }: KeptPlace, subject
 
 /** Direct get by subject: the one read that a sender can be permitted for its own results alone. */
 async function readKept(
-  { api, replies, subjects }: Broker,
+  { api, subjects }: Broker,
   subject: string,
 ): Promise<{ headers: HeaderBlock; body: Uint8Array } | undefined> {
-  const reply = await replies.ask(api.directSubject(subjects.resultStream, subject), undefined, { isOfLeader: false })
+  const reply = await api.direct(subjects.resultStream, subject)
   const { headers } = reply
   if (headers?.hasError) return undefined
   return { headers: headersOf(reply), body: reply.data }

@@ -6,29 +6,30 @@
  */
 import type { BoundMessage, MessageRef } from '../actor.ts'
 import type { Broker } from '../broker/broker.ts'
-import type { CancelAnswer, CancelRequest } from '../broker/cancels.ts'
+import type { CancelRequest } from '../broker/cancels.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
 import type { Published } from '../broker/publisher.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
-import type { Lane, Subjects } from '../broker/subjects.ts'
 import { encode } from '../codec/codec.ts'
 import { ActorError, ConfigError, UnavailableError, describe, toError } from '../errors.ts'
 import type { SendTallies } from '../observe/sendTally.ts'
-import { isTracing, type SendAbout, type Sending, type Tracing } from '../observe/tracing.ts'
+import type { Sending, Tracing } from '../observe/tracing.ts'
 import type { ResultOf } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import { nextId } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import { parseDuration, type Duration } from '../time/duration.ts'
 import { liveCall } from './call.ts'
-import { envelopeHeaders, lineageHeaders, NO_OPTIONS, untraced, type Lineage } from './envelope.ts'
+import { requestCancel, type CancelFound } from './cancel.ts'
+import { dueOf, envelopeHeaders, NO_OPTIONS, untraced, type Lineage, type Timing } from './envelope.ts'
 import { Flight } from './flight.ts'
 import { CONTENT_TYPES, checkOptions, dueAt, optionHeaders, type SendOptions } from './options.ts'
 import type { Waiters } from './results.ts'
 import type { Outgoing, SendMiddleware } from './sending.ts'
 import { ASK_TIMEOUT_MS, SentMessage, type Sent, type SentPlace } from './sent.ts'
 import type { SentEvents } from './sentEvents.ts'
-import { AWAY_MS, storeMessage, type Target } from './store.ts'
+import { headersUnder, openSpan, underSpan } from './spans.ts'
+import { storeMessage, type Target } from './store.ts'
 
 /** Fate of one message of `sendMany`. */
 export type Fate<Result> =
@@ -48,17 +49,8 @@ export interface SenderHost {
   readonly sending: SendMiddleware | undefined
 }
 
-/** Where each kind of sending goes to: the name of its destination in a span. */
-const SUBJECTS: Readonly<
-  Record<SendAbout['what'], (of: Subjects, actor: string, message: string, lane?: Lane) => string>
-> = {
-  send: (of, actor, message, lane) => of.message(actor, message, lane),
-  ask: (of, actor, message, lane) => of.message(actor, message, lane),
-  call: (of, actor, message) => of.call(actor, message),
-  broadcast: (of, actor, message) => of.broadcast(actor, message),
-}
-
 const CANCEL_TIMEOUT_MS = 2_000
+const NOW: Timing = Object.freeze({})
 /** Messages of one `sendMany` that wait for their ack at once. */
 const WINDOW = 512
 
@@ -78,11 +70,9 @@ export class Sender {
    * Stores a message in its actor's mailbox. Throws `PayloadError` (`INVALID_PAYLOAD`, `TOO_LARGE`, …), `ConfigError`
    * (`INVALID_OPTION`), `ActorError` `UNKNOWN_ACTOR`, `UnavailableError` (`MAILBOX_FULL`, `OUTCOME_UNKNOWN`, …), `BrokerError`.
    */
-  async send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
+  send<I, R>(ref: MessageRef<I, R>, payload: NoInfer<I>, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
     const { sending } = this.#host
-    if (sending === undefined) return this.#send(ref, payload, options)
-    const outgoing = this.#outgoing('send', ref, payload, options ?? NO_OPTIONS)
-    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
+    return sending === undefined ? this.#send(ref, payload, options) : this.#sendThrough(sending, ref, payload, options)
   }
 
   /** Sends what `mailer.welcome.with(payload)` made. */
@@ -146,8 +136,10 @@ export class Sender {
   async #ask<I, R>(ref: MessageRef<I, R>, payload: I, options: SendOptions, timeoutMs: number): Promise<ResultOf<R>> {
     checkOptions(options)
     await this.#check(ref, payload)
+    await this.#host.waiters.open()
     const waiter = this.#host.waiters.wait(`${ref.actor}.${ref.message}`, timeoutMs)
-    return this.#traced(this.#spanOf('ask', ref, options.id), async (span) => {
+    const span = openSpan(this.#host, 'ask', { ...ref, ...options }, this.#lineage)
+    return underSpan(span, async () => {
       try {
         const sent = await this.#sendChecked(ref, payload, options, [[H.reply, waiter.subject]], span)
         if (sent.duplicate) throw duplicateAsk(sent.id)
@@ -167,10 +159,10 @@ export class Sender {
     const { timeout = ASK_TIMEOUT_MS, format = 'json', headers = {} } = options
     const timeoutMs = parseDuration(timeout, 'timeout')
     const body = encode(CONTENT_TYPES[format], payload)
-    return this.#traced(this.#spanOf('call', ref), async (span) => {
-      const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageUnder(span)]
-      return (await liveCall(this.#host.broker, ref, body, own, timeoutMs)) as ResultOf<R>
-    })
+    const span = openSpan(this.#host, 'call', ref, this.#lineage)
+    const own = [...optionHeaders({ headers, format }, () => 0), ...headersUnder(span, this.#lineage)]
+    const answer = await underSpan(span, () => liveCall(this.#host.broker, ref, body, own, timeoutMs))
+    return answer as ResultOf<R>
   }
 
   /** Tells every live worker of the actor. Nothing is stored; who does not run now will never know. */
@@ -188,10 +180,10 @@ export class Sender {
         'expected a connection to NATS to broadcast on, but there is none now. Try again.',
       )
     const body = encode(CONTENT_TYPES[format], payload)
-    await this.#traced(this.#spanOf('broadcast', ref), (span) => {
-      const own = [...optionHeaders({ headers, format }, () => 0), ...this.#lineageUnder(span)]
-      return connection.publishHeard(subjects.broadcast(ref.actor, ref.message), body, encodeHeaders(own))
-    })
+    const span = openSpan(this.#host, 'broadcast', ref, this.#lineage)
+    const own = [...optionHeaders({ headers, format }, () => 0), ...headersUnder(span, this.#lineage)]
+    const subject = subjects.broadcast(ref.actor, ref.message)
+    await underSpan(span, () => connection.publishHeard(subject, body, encodeHeaders(own)))
   }
 
   /** A message that this process sent before, from the data of its `SentMessage`. */
@@ -200,47 +192,19 @@ export class Sender {
   }
 
   /** Cancels by id or filter, whoever sent it. Durable: a worker that starts later honours it too. */
-  async cancel(
-    actor: string,
-    request: CancelRequest,
-    options: { timeout?: Duration } = {},
-  ): Promise<{ was: CancelAnswer['was'] | 'unknown' }> {
-    if ([request.id, request.message, request.root, request.header].every((field) => field === undefined)) {
-      throw new ConfigError(
-        'INVALID_OPTION',
-        'expected a cancel to name an id, a message, a root or a header, got none of them',
-      )
-    }
+  async cancel(actor: string, request: CancelRequest, options: { timeout?: Duration } = {}): Promise<CancelFound> {
     const timeoutMs = options.timeout === undefined ? CANCEL_TIMEOUT_MS : parseDuration(options.timeout, 'timeout')
-    const { broker, waiters } = this.#host
-    const waiter = waiters.wait(`the cancel of ${request.id ?? describe(request)}`, timeoutMs)
-    try {
-      const headers = encodeHeaders([
-        [H.dedupe, nextId()],
-        [H.reply, waiter.subject],
-      ])
-      const publication = {
-        subject: broker.subjects.cancel(actor),
-        payload: Buffer.from(JSON.stringify(request)),
-        headers,
-      }
-      await broker.assets.shared()
-      await broker.publisher.publish({
-        ...publication,
-        stream: broker.subjects.cancelStream,
-        repeatMs: 60_000,
-        awayMs: AWAY_MS,
-      })
-      return await waiter.outcome.then(
-        (answer) => ({ was: (answer as CancelAnswer).was }),
-        (error: unknown) => {
-          if (error instanceof UnavailableError && error.code === 'TIMEOUT') return { was: 'unknown' as const }
-          throw error
-        },
-      )
-    } finally {
-      waiter.drop()
-    }
+    return requestCancel(this.#host, actor, request, timeoutMs)
+  }
+
+  async #sendThrough<I, R>(
+    sending: SendMiddleware,
+    ref: MessageRef<I, R>,
+    payload: I,
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<Sent<ResultOf<R>>> {
+    const outgoing = this.#outgoing('send', ref, payload, options)
+    return sending(outgoing, (changed) => this.#send<I, R>(ref, changed.payload as I, changed.options))
   }
 
   async #send<I, R>(ref: MessageRef<I, R>, payload: I, options?: SendOptions): Promise<Sent<ResultOf<R>>> {
@@ -278,7 +242,7 @@ export class Sender {
     if (checked.issues !== undefined) throw payloadError(ref.actor, ref.message, checked.issues)
   }
 
-  async #sendChecked<R>(
+  #sendChecked<R>(
     ref: Target,
     payload: unknown,
     options: SendOptions,
@@ -286,10 +250,11 @@ export class Sender {
     above?: Sending,
   ): Promise<Sent<ResultOf<R>>> {
     const id = options.id ?? nextId()
-    const span = this.#spanOf('send', ref, id, options.lane, above)
+    const about = { actor: ref.actor, message: ref.message, id, lane: options.lane }
+    const span = openSpan(this.#host, 'send', about, this.#lineage, above)
     if (span === undefined) return this.#sendUnder(ref, id, payload, options, extra, this.#lineage)
     const under = [...extra, ...span.headers]
-    return this.#traced(span, () => this.#sendUnder(ref, id, payload, options, under, untraced(this.#lineage)))
+    return underSpan(span, () => this.#sendUnder(ref, id, payload, options, under, untraced(this.#lineage)))
   }
 
   async #sendUnder<R>(
@@ -300,18 +265,39 @@ export class Sender {
     extra: readonly HeaderEntry[],
     lineage: Lineage | undefined,
   ): Promise<Sent<ResultOf<R>>> {
-    const { subjects } = this.#host.broker
     const body = encode(CONTENT_TYPES[options.format ?? 'json'], payload)
-    const due = await this.#dueAt(options)
-    const { name: sender, clock } = this.#host
-    const headers = envelopeHeaders({ id, options, due, lineage, sender, extra, now: () => clock.now() })
-    if (ref.spec !== undefined && !ref.spec.lanes.includes(options.lane ?? 'normal'))
-      throw noSuchLane(ref, options.lane ?? 'normal')
-    const subject =
-      due === undefined
-        ? subjects.message(ref.actor, ref.message, options.lane)
-        : subjects.later(ref.actor, ref.message)
-    const stored = await this.#store(ref, { subject, payload: body, headers })
+    const timing = this.#timing(options)
+    const { name: sender, clock, broker, tallies } = this.#host
+    const now = (): number => clock.now()
+    const headers = envelopeHeaders({ id, options, timing, lineage, sender, extra, now })
+    const due = dueOf(timing, now)
+    const subject = this.#subjectOf(ref, options, due)
+    const tally = tallies.of(ref.actor, ref.message)
+    const from = systemClock.monotonic()
+    try {
+      const stored = await storeMessage(broker, ref, { subject, payload: body, headers })
+      tally.stored(systemClock.monotonic() - from)
+      return this.#sent(ref, id, options, due, stored)
+    } catch (thrown) {
+      tally.failed(systemClock.monotonic() - from, toError(thrown))
+      throw thrown
+    }
+  }
+
+  /** Throws `ConfigError` `INVALID_OPTION` for a lane that the actor does not have. */
+  #subjectOf(ref: Target, { lane }: SendOptions, due: number | undefined): string {
+    const { subjects } = this.#host.broker
+    if (ref.spec !== undefined && !ref.spec.lanes.includes(lane ?? 'normal')) throw noSuchLane(ref, lane ?? 'normal')
+    return due === undefined ? subjects.message(ref.actor, ref.message, lane) : subjects.later(ref.actor, ref.message)
+  }
+
+  #sent<R>(
+    ref: Target,
+    id: string,
+    options: SendOptions,
+    due: number | undefined,
+    stored: Published,
+  ): Sent<ResultOf<R>> {
     const { actor, message } = ref
     const { sequence } = stored
     const duplicate = stored.duplicate && !stored.repeated
@@ -320,63 +306,23 @@ export class Sender {
     return new SentMessage(this.#sentHost, place) as Sent<ResultOf<R>>
   }
 
-  /** A span for what is sent, where the application traces (observe/tracing.ts). */
-  #spanOf(what: SendAbout['what'], ref: Target, id?: string, lane?: Lane, above?: Sending): Sending | undefined {
-    if (!isTracing()) return undefined
-    const { actor, message } = ref
-    const { tracing, broker } = this.#host
-    const subject = SUBJECTS[what](broker.subjects, actor, message, lane)
-    const about = { what, actor, message, subject, id, root: this.#lineage?.root ?? id }
-    return tracing.sending(about, this.#lineage?.trace, above?.context)
-  }
-
-  async #traced<T>(span: Sending | undefined, work: (span: Sending | undefined) => Promise<T>): Promise<T> {
-    if (span === undefined) return work(undefined)
-    try {
-      const value = await work(span)
-      span.end()
-      return value
-    } catch (error) {
-      span.end(error)
-      throw error
-    }
-  }
-
-  #lineageUnder(span: Sending | undefined): HeaderEntry[] {
-    if (span === undefined) return lineageHeaders(this.#lineage)
-    return [...lineageHeaders(untraced(this.#lineage)), ...span.headers]
-  }
-
-  /** Counts it, and how long it took. */
-  async #store(ref: Target, bytes: Parameters<typeof storeMessage>[2]): Promise<Published> {
-    const tally = this.#host.tallies.of(ref.actor, ref.message)
-    const from = systemClock.monotonic()
-    try {
-      const stored = await storeMessage(this.#host.broker, ref, bytes)
-      tally.stored(systemClock.monotonic() - from)
-      return stored
-    } catch (thrown) {
-      tally.failed(systemClock.monotonic() - from, toError(thrown))
-      throw thrown
-    }
-  }
-
   #tellSent({ actor, message, spec }: Target, id: string, { lane = 'normal' }: SendOptions, due?: number): void {
     const lineage = this.#lineage === undefined ? {} : { parent: this.#lineage.parent, root: this.#lineage.root }
     const planned = due === undefined ? {} : { due: new Date(due).toISOString() }
     this.#host.sentEvents.tell({ id, actor, message, lane, ...planned, ...lineage }, spec)
   }
 
-  /** By the server's clock, which is asked when the first delayed message is sent. */
-  async #dueAt(options: SendOptions): Promise<number | undefined> {
-    if (options.delay === undefined && options.at === undefined) return undefined
-    const { clock, broker } = this.#host
-    if (options.delay !== undefined && !clock.isKnown) {
-      await broker.assets.shared()
-      await clock.start()
-    }
-    const due = dueAt(options, () => clock.now())
-    return due === undefined ? undefined : Math.ceil(due)
+  /**
+   * When it is to be sent. Where the server's clock is not known here, a delay goes as it is, and counts from when the server
+   * has stored the message: so a sender needs no rights to ask for the time.
+   */
+  #timing(options: SendOptions): Timing {
+    if (options.delay === undefined && options.at === undefined) return NOW
+    const { clock } = this.#host
+    const isRelative = options.delay !== undefined && !clock.isKnown && clock.skewMs === 0
+    const delayMs = isRelative ? dueAt(options, () => 0) : undefined
+    const due = isRelative ? undefined : dueAt(options, () => clock.now())
+    return { ...(due === undefined ? {} : { due: Math.ceil(due) }), ...(delayMs === undefined ? {} : { delayMs }) }
   }
 }
 

@@ -11,7 +11,7 @@ import { JetStreamError } from '../broker/api.ts'
 import { SAFE_SHARE_OF_WINDOW } from '../broker/assets.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Publication, Published } from '../broker/publisher.ts'
-import { PayloadError, UnavailableError, toError } from '../errors.ts'
+import { BrokerError, PayloadError, UnavailableError, toError } from '../errors.ts'
 import { systemClock } from '../time/clock.ts'
 import { explainRefusal } from './refusals.ts'
 
@@ -62,6 +62,19 @@ export function storeMessage(
   })
 }
 
+/** Stores a cancel; where nobody takes it, the streams that all share may not have been made yet. */
+export async function storeCancel(broker: Broker, publication: Omit<Publication, 'awayMs'>): Promise<void> {
+  try {
+    await broker.publisher.publish({ ...publication, awayMs: 0 })
+  } catch (error) {
+    if (!isAway(error)) throw error
+    await broker.assets.shared().catch((problem: unknown) => {
+      if (!isAway(problem) && !isForbidden(problem)) throw problem
+    })
+    await broker.publisher.publish({ ...publication, awayMs: AWAY_MS })
+  }
+}
+
 /** No answer: the mailbox may be missing, or only slow. The same key makes a repeat safe while its window holds (`left`). */
 async function afterSilence(broker: Broker, ref: Target, left: () => Publication, silence: Error): Promise<Published> {
   const problem = await broker.api.streamInfo(left().stream).then(
@@ -83,14 +96,15 @@ async function afterSilence(broker: Broker, ref: Target, left: () => Publication
  * In the midst of an election the look itself has no answer, so both are tried in turns while the patience lasts.
  */
 async function again(broker: Broker, ref: Target, left: () => Publication, error: JetStreamError): Promise<Published> {
-  const until = systemClock.monotonic() + AWAY_MS
+  const from = systemClock.monotonic()
+  let mayLook = true
   try {
     if (error.refusal !== 'away') throw error
     for (;;) {
-      await lookAt(broker, ref, left().stream).catch((cause: unknown) => {
-        if (!isAway(cause)) throw cause
-      })
-      const restMs = Math.max(0, until - systemClock.monotonic())
+      mayLook = mayLook && (await lookAt(broker, ref, left().stream))
+      // Who may not look has to guess; on a single server a stream that is there has its leader.
+      const patienceMs = mayLook || broker.connection.isClustered ? AWAY_MS : LOOK_AGAIN_MS
+      const restMs = Math.max(0, from + patienceMs - systemClock.monotonic())
       const isLast = restMs <= LOOK_AGAIN_MS
       try {
         return await broker.publisher.publish({ ...left(), awayMs: isLast ? restMs : LOOK_AGAIN_MS })
@@ -99,13 +113,24 @@ async function again(broker: Broker, ref: Target, left: () => Publication, error
       }
     }
   } catch (cause) {
-    throw await explainRefusal(broker, ref, cause)
+    throw await explainRefusal(broker, ref, cause, mayLook)
   }
 }
 
-async function lookAt(broker: Broker, { spec }: Target, stream: string): Promise<void> {
-  if (spec !== undefined) await broker.assets.mailboxAgain(spec)
-  else await broker.api.streamInfo(stream)
+/** Makes the mailbox, or sees whether it is there; false where this user may do neither. */
+async function lookAt(broker: Broker, { spec }: Target, stream: string): Promise<boolean> {
+  try {
+    if (spec !== undefined) await broker.assets.mailboxAgain(spec)
+    else await broker.api.streamInfo(stream)
+  } catch (cause) {
+    if (isForbidden(cause)) return false
+    if (!isAway(cause)) throw cause
+  }
+  return true
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'FORBIDDEN'
 }
 
 /** No leader, or no word: it may be another in a moment. */

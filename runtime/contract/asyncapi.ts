@@ -132,7 +132,7 @@ function messageOperations(actor: ActorContract, { name, description }: MessageC
   }
   const answer = { channel: ref('#/channels/outcome'), messages: [ref('#/channels/outcome/messages/answer')] }
   const summaries: Partial<Record<Way['kind'], string>> = {
-    later: `Runs ${id} at the time in Troupe-Due`,
+    later: `Runs ${id} at the time in Troupe-Due, or after Troupe-Delay`,
     call: `Answers ${id} at once, by a live worker; nothing is stored`,
     broadcast: `Runs ${id} in every live worker; nothing is stored`,
   }

@@ -25,7 +25,11 @@ const failure: JsonSchema = {
 export const SHARED_SCHEMAS: Entries = {
   failure,
   senderHeaders: { type: 'object', properties: SENDER_HEADERS },
-  laterHeaders: { type: 'object', properties: { ...SENDER_HEADERS, ...LATER_HEADERS }, required: ['Troupe-Due'] },
+  laterHeaders: {
+    type: 'object',
+    properties: { ...SENDER_HEADERS, ...LATER_HEADERS },
+    anyOf: [{ required: ['Troupe-Due'] }, { required: ['Troupe-Delay'] }],
+  },
   outcomeHeaders: {
     type: 'object',
     properties: OUTCOME_HEADERS,

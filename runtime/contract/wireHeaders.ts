@@ -30,6 +30,7 @@ export const SENDER_HEADERS: Readonly<Record<string, JsonSchema>> = {
 /** Of a message that is sent later, besides those. */
 export const LATER_HEADERS: Readonly<Record<string, JsonSchema>> = {
   [H.due]: epochMs('Epoch milliseconds at which to send it'),
+  [H.delay]: text('Instead of it: how long after it is stored, as a duration: 10m'),
   [H.lane]: { ...text('Lane to send it to'), enum: ['high', 'normal', 'low'], default: 'normal' },
   [H.replace]: { ...text('true: take the place of the one with this id that still waits'), enum: ['true'] },
 }

@@ -35,6 +35,7 @@ const OWN = new Set(
     H.attempt,
     H.origin,
     H.due,
+    H.delay,
     H.planned,
     H.lane,
     H.error,

@@ -138,9 +138,13 @@ export class Fetch {
     if (--this.#untilRefill <= 0) this.refill()
   }
 
-  /** There are more or fewer slots than before. */
+  /** There are more or fewer slots than before: what was asked for and fetched was for as many as there were. */
   slotsChanged(): void {
+    if (this.#stopped) return
+    if (this.#handlerMs !== undefined) this.#measure(this.#handlerMs)
+    this.#recall()
     this.#drainBuffer()
+    this.#giveBackSurplus()
     this.refill()
   }
 
@@ -309,6 +313,18 @@ export class Fetch {
     if (isCut) buffer.splice(0, head + 1)
     this.#heads[lane] = isCut ? 0 : head + 1
     return delivery
+  }
+
+  /** The last of the lowest lanes first. */
+  #giveBackSurplus(): void {
+    const room = Math.max(0, this.#host.free() + this.#room)
+    for (const [lane, buffer] of [...this.#buffers.entries()].toReversed()) {
+      while (this.#buffered > room && buffer.length > (this.#heads[lane] ?? 0)) {
+        const last = buffer.pop()
+        this.#buffered--
+        if (last !== undefined) this.#host.giveBack(last)
+      }
+    }
   }
 
   #giveBackLane(lane: number): void {

@@ -7,6 +7,7 @@
  */
 import type { JetStreamApi } from '../broker/api.ts'
 import { encodeHeaders, H } from '../broker/headers.ts'
+import { readOwn } from '../broker/ownSubject.ts'
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { NO_CRASHES, type CrashReport, type Crashes } from '../isolation/crash.ts'
@@ -21,9 +22,10 @@ export interface MarkHost {
 const REPEAT_MS = 60_000
 
 /** What is known of a message's crashes; none where it has no mark. */
-export async function readCrashes({ api, subjects }: MarkHost, { message, delivery }: Run): Promise<Crashes> {
+export async function readCrashes(host: MarkHost, { message, delivery }: Run): Promise<Crashes> {
+  const { subjects } = host
   const subject = subjects.mark(message.actor, delivery.sequence)
-  const found = await api.readMessage(subjects.markStream, { last_by_subj: subject })
+  const found = await readOwn(host, subjects.markStream, subject)
   return found?.headers.get(H.origin) === delivery.origin ? parseCrashes(found.data) : NO_CRASHES
 }
 
@@ -44,9 +46,18 @@ export async function writeCrashes(host: MarkHost, run: Run, crashes: Crashes, s
   })
 }
 
-/** The message has ended: nothing is known of it any more. */
-export async function eraseCrashes({ api, subjects }: MarkHost, { message, delivery }: Run): Promise<void> {
-  await api.purge(subjects.markStream, subjects.mark(message.actor, delivery.sequence))
+/**
+ * The message has ended: nothing is known of it any more. An empty mark takes the place of what was known, and goes by itself:
+ * whoever may purge could purge the marks of all actors.
+ */
+export async function eraseCrashes({ publisher, subjects }: MarkHost, { message, delivery }: Run): Promise<void> {
+  await publisher.publish({
+    subject: subjects.mark(message.actor, delivery.sequence),
+    payload: undefined,
+    headers: encodeHeaders([[H.ttl, '1s']]),
+    stream: subjects.markStream,
+    repeatMs: REPEAT_MS,
+  })
 }
 
 /** Before 0.2 a mark was a number. What is neither says nothing. */

@@ -16,6 +16,7 @@ import type { ActorSpec } from '../actor.ts'
  */
 import type { JetStreamApi } from '../broker/api.ts'
 import { H } from '../broker/headers.ts'
+import { readOwn } from '../broker/ownSubject.ts'
 import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { poison, type Crashes } from '../isolation/crash.ts'
@@ -93,9 +94,10 @@ async function hasRetry({ api, subjects }: LookUpHost, { message, delivery }: Ru
   return (await api.readMessage(delivery.stream, { seq: delivery.sequence })) === undefined
 }
 
-async function hasResult({ api, subjects }: LookUpHost, { message, delivery }: Run): Promise<boolean> {
+async function hasResult(host: LookUpHost, { message, delivery }: Run): Promise<boolean> {
   if (message.keepMs === undefined) return false
+  const { subjects } = host
   const subject = subjects.result(message.actor, message.sender, message.id)
-  const kept = await api.readMessage(subjects.resultStream, { last_by_subj: subject })
+  const kept = await readOwn(host, subjects.resultStream, subject)
   return kept?.headers.get(H.origin) === delivery.origin
 }

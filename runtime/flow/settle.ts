@@ -37,7 +37,8 @@ import type { Crashes } from '../isolation/crash.ts'
 import type { Outcome, Status } from '../outcome.ts'
 import type { Accounts } from '../schedules/accounts.ts'
 import { sleep, systemClock } from '../time/clock.ts'
-import { HOLD_MS, letterOf, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
+import { HOLD_MS, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
+import { deliverOutcome, storeLetter, type Copy } from './endings.ts'
 import { eraseCrashes, writeCrashes } from './marks.ts'
 import type { Run } from './run.ts'
 
@@ -111,27 +112,17 @@ export class Settle {
     const full = headersOf(false)
     const headers = full.length + delivery.data.length > publisher.maxPayload ? headersOf(true) : full
     if (headers.length + delivery.data.length > publisher.maxPayload) return this.#tooLargeToPark(run, failure)
-    await this.#store(run, afterMs > HOLD_MS ? park : due, delivery.data, headers, subjects.timerStream(message.actor))
+    const subject = afterMs > HOLD_MS ? park : due
+    await this.#store(run, { subject, payload: delivery.data, headers, stream: subjects.timerStream(message.actor) })
     this.ack(run)
   }
 
   async bury(run: Run, { reason, failure, stack, crashes }: Omit<Of<'dead'>, 'kind'>): Promise<void> {
-    const { subjects, publisher, worker } = this.#host
+    const { worker } = this.#host
     const { message, delivery } = run
     const key = `dead:${message.actor}:${delivery.sequence}`
     const death = { reason, failure, stack, crashes, worker, at: isoNow(), key }
-    const subject = subjects.dead(message.actor, message.name, message.id)
-    const { tail, body, headers } = letterOf(run, death, publisher.maxPayload)
-    const tailAt =
-      tail &&
-      (await this.#store(
-        run,
-        subjects.deadTail(message.actor, message.name, message.id),
-        tail.body,
-        tail.headers,
-        subjects.deadStream,
-      ))
-    await this.#store(run, subject, body, headers(tailAt), subjects.deadStream)
+    await storeLetter(this.#host, run, death, (copy) => this.#store(run, copy))
     await this.#deliverOutcome(run, 'dead', { ...failure, attempts: message.attempt })
     this.#host.tell('dead', run, { reason, failure })
     this.term(run)
@@ -216,30 +207,11 @@ export class Settle {
     const { accounts } = this.#host
     const isFollowed = accounts.follows(message, status)
     if (isFollowed) await this.#whileAway(run, () => accounts.announce(message, delivery, status))
-    if (message.reply !== undefined || message.keepMs !== undefined) await this.#keepAndTell(run, status, value)
-    if (isFollowed) await this.#whileAway(run, () => accounts.account(run, status, value))
-  }
-
-  async #keepAndTell(run: Run, status: Status, value: unknown): Promise<void> {
-    const { message, delivery } = run
-    const { headers, body } = this.#outcome(run, status, value)
-    const { subjects, publisher } = this.#host
-    if (message.keepMs !== undefined) {
-      const seconds = Math.max(1, Math.ceil(message.keepMs / 1000))
-      const kept = encodeHeaders([
-        ...headers,
-        [H.ttl, `${seconds}s`],
-        [H.dedupe, `result:${delivery.stream}:${delivery.sequence}`],
-      ])
-      await this.#store(
-        run,
-        subjects.result(message.actor, message.sender, message.id),
-        body,
-        kept,
-        subjects.resultStream,
-      )
+    if (message.reply !== undefined || message.keepMs !== undefined) {
+      const outcome = this.#outcome(run, status, value)
+      await deliverOutcome(this.#host, message, delivery.origin, outcome, (copy) => this.#store(run, copy))
     }
-    if (message.reply !== undefined) publisher.tell(message.reply, body, encodeHeaders(headers))
+    if (isFollowed) await this.#whileAway(run, () => accounts.account(run, status, value))
   }
 
   /** The outcome as bytes. A value that cannot be sent is told as such: the message itself is done. */
@@ -260,10 +232,9 @@ export class Settle {
   }
 
   /** Stores a copy and returns its sequence; waits out a broker that is away, as long as the lease holds. Throws what is refused. */
-  async #store(run: Run, subject: string, payload: Uint8Array, headers: Uint8Array, stream: string): Promise<number> {
-    const { publisher } = this.#host
-    const publication = { subject, payload, headers, stream, repeatMs: COPY_REPEAT_MS }
-    return (await this.#whileAway(run, () => publisher.publish(publication))).sequence
+  async #store(run: Run, copy: Copy): Promise<number> {
+    const publication = { ...copy, repeatMs: COPY_REPEAT_MS }
+    return (await this.#whileAway(run, () => this.#host.publisher.publish(publication))).sequence
   }
 
   /** Repeats what the broker was not there for, as long as the lease holds. */

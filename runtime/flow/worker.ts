@@ -32,7 +32,7 @@ import type { Secrets } from '../secrets.ts'
 import { watchedQueue, type Watched, type WatchedQueue } from '../stallWatch.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { execute, unreadable, type ExecuteHost, type Invoke } from './execute.ts'
-import { Fetch } from './fetch.ts'
+import { Fetch, MAX_BUFFER } from './fetch.ts'
 import type { LiveHost } from './live.ts'
 import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
@@ -55,6 +55,8 @@ export interface WorkerPool {
   readonly capacity: number
   /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
   readonly patienceMs: number
+  /** From now on so many messages at once. */
+  scale(concurrency: number): void
   /** Ends what still runs, and resolves when that is told. */
   killRunning(): Promise<void>
 }
@@ -99,6 +101,8 @@ const LONG_MS = 100
 const MOST_LONG = 10
 /** A run's lease is kept for settling it, beyond its limit and grace. */
 const SETTLE_MS = 60_000
+/** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
+export const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
 export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchHost {
   readonly spec: ActorSpec
@@ -111,7 +115,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   readonly #settle: Settle
   readonly #running = new Slots<Run>()
   readonly #queues: WatchedQueue[] = []
+  #concurrency: number
   #unsettled = 0
+  #ended = 0
+  #handlerMs = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
   #whenIdle: (() => void) | undefined
@@ -135,8 +142,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       host.events,
     )
     this.#settle = new Settle(this)
+    this.#concurrency = settings.concurrency
+    // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
+    const worker = this
     this.#fetch = new Fetch({
-      concurrency: settings.concurrency,
+      get concurrency() {
+        return worker.concurrency
+      },
       mayBuffer: spec.limit === undefined,
       free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
@@ -229,6 +241,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     const ended = this.#long.filter(({ endedAt }) => endedAt >= since)
     return [...this.#running.all(), ...ended].map(({ message }) => message)
   }
+  /** How many run now, how many ever ended, and how long those took together: ms. */
+  get pace(): { readonly running: number; readonly ended: number; readonly handlerMs: number } {
+    return { running: this.#running.size, ended: this.#ended, handlerMs: this.#handlerMs }
+  }
   /** Fetched and not begun. */
   get buffered(): number {
     return this.#fetch.buffered
@@ -298,6 +314,22 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     this.#whenIdle?.()
   }
 
+  /** Messages that it may run at once. */
+  get concurrency(): number {
+    return this.#concurrency
+  }
+
+  /**
+   * Runs so many at once from now on. With more, they are asked for at once; with fewer, what runs goes on, what was fetched
+   * beyond them goes back, and nothing is begun until there are fewer.
+   */
+  scale(concurrency: number): void {
+    this.#concurrency = concurrency
+    this.leases.grow(concurrency + UNSETTLED_ROWS)
+    this.#host.pool?.scale(concurrency)
+    this.capacityChanged()
+  }
+
   /** There are more or fewer places for messages than before. */
   capacityChanged(): void {
     this.#fetch.slotsChanged()
@@ -319,13 +351,15 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   /** What live calls need of this worker: the same context, handlers and limits. */
   liveHost(): LiveHost {
-    const { concurrency, timeLimitMs } = this.settings
+    const { timeLimitMs } = this.settings
     // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
     const worker = this
     return {
       spec: this.spec,
       invoke: this.invoke,
-      concurrency,
+      get concurrency() {
+        return worker.concurrency
+      },
       timeLimitMs,
       maxPayload: this.publisher.maxPayload,
       worker: this.worker,
@@ -376,6 +410,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     if (outcome.kind === 'done' && this.telling.tellsAll)
       this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)
+    this.#ended++
+    this.#handlerMs += ms
     this.#fetch.freed(ms)
     if (this.#running.size === 0) this.#whenIdle?.()
   }
@@ -444,7 +480,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   #free(): number {
     const { pool, budget } = this.#host
-    const slots = Math.min(this.settings.concurrency, pool?.capacity ?? Infinity)
+    const slots = Math.min(this.#concurrency, pool?.capacity ?? Infinity)
     return Math.min(slots - this.#running.size, budget.left)
   }
 

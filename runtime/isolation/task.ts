@@ -2,6 +2,7 @@
 import type { RunContext } from '../context.ts'
 
 export class Task {
+  readonly name: string
   readonly payload: unknown
   readonly ctx: RunContext
   readonly #resolve: (value: unknown) => void
@@ -9,9 +10,14 @@ export class Task {
   /** Begins its time limit, where it had to wait for a place. */
   #beginLimit: (() => void) | undefined
 
-  constructor(payload: unknown, ctx: RunContext, resolve: (value: unknown) => void, reject: (error: Error) => void) {
-    this.payload = payload
-    this.ctx = ctx
+  constructor(
+    what: { readonly name: string; readonly payload: unknown; readonly ctx: RunContext },
+    resolve: (value: unknown) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.name = what.name
+    this.payload = what.payload
+    this.ctx = what.ctx
     this.#resolve = resolve
     this.#reject = reject
   }
@@ -25,9 +31,11 @@ export class Task {
     this.#beginLimit?.()
   }
   done(value: unknown): void {
+    this.ctx.onAbort = undefined
     this.#resolve(value)
   }
   failed(error: Error): void {
+    this.ctx.onAbort = undefined
     this.#reject(error)
   }
 }

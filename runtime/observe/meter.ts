@@ -39,7 +39,7 @@ export function meterSends(tallies: SendTallies, subject: SendView['subject']): 
       duration.record(ms / 1000, error === undefined ? attributes : { ...attributes, 'error.type': error })
     }
   }
-  return observe(meter, sendInstruments, async () => ({ subject, sent: [...tallies.all()] }))
+  return observe(meter, sendInstruments, async () => ({ subject, sent: tallies.all() }))
 }
 
 /** What a system runs. Returns what ends it. */

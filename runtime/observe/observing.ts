@@ -98,7 +98,7 @@ export class Observing {
       isConnected: broker.connection.connected,
       isReady: this.health().ready,
       subject: (actor, message) => broker.subjects.message(actor, message),
-      sent: [...senderHost.tallies.all()],
+      sent: senderHost.tallies.all(),
       actors: await Promise.all(specs.map((spec) => this.#actorView(spec))),
       now: systemClock.now(),
     }
@@ -109,7 +109,7 @@ export class Observing {
     const sum = (pick: (worker: ActorWorker) => number): number => workers.reduce((all, one) => all + pick(one), 0)
     return {
       tally: this.tally(spec),
-      slots: sum(({ settings }) => settings.concurrency),
+      slots: sum(({ concurrency }) => concurrency),
       running: sum(({ running }) => running.length),
       buffered: sum(({ buffered }) => buffered),
       depth: await this.depths.of(spec),

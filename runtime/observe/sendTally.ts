@@ -33,23 +33,27 @@ const MOST = 1_000
 const OTHERS = '(others)'
 
 export class SendTallies {
-  readonly #tallies = new Map<string, SendTally>()
+  /** By actor, then by message: two look-ups cost less than to put the names together. */
+  readonly #tallies = new Map<string, Map<string, SendTally>>()
+  #count = 0
   /** Called for each that is made. */
   onMade: ((tally: SendTally) => void) | undefined
 
   of(actor: string, message: string): SendTally {
-    const key = `${actor}.${message}`
-    return this.#tallies.get(key) ?? this.#make(key, actor, message)
+    return this.#tallies.get(actor)?.get(message) ?? this.#make(actor, message)
   }
 
-  all(): Iterable<SendTally> {
-    return this.#tallies.values()
+  all(): SendTally[] {
+    return [...this.#tallies.values()].flatMap((messages) => [...messages.values()])
   }
 
-  #make(key: string, actor: string, message: string): SendTally {
-    if (this.#tallies.size >= MOST && actor !== OTHERS) return this.of(OTHERS, OTHERS)
+  #make(actor: string, message: string): SendTally {
+    if (this.#count >= MOST && actor !== OTHERS) return this.of(OTHERS, OTHERS)
     const tally = new SendTally(actor, message)
-    this.#tallies.set(key, tally)
+    const messages = this.#tallies.get(actor) ?? new Map<string, SendTally>()
+    messages.set(message, tally)
+    this.#tallies.set(actor, messages)
+    this.#count++
     this.onMade?.(tally)
     return tally
   }

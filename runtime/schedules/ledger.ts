@@ -17,6 +17,7 @@
 import { JetStreamError, type Stored } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H } from '../broker/headers.ts'
+import { readOwn } from '../broker/ownSubject.ts'
 import type { Failure } from '../errors.ts'
 import type { Status } from '../outcome.ts'
 import { formatMoment } from './moments.ts'
@@ -84,9 +85,10 @@ export interface Place {
 const REPEAT_MS = 10_000
 
 /** The last entry of an occurrence. */
-export async function readAccount({ api, subjects }: Broker, place: Place): Promise<Account | undefined> {
+export async function readAccount(broker: Broker, place: Place): Promise<Account | undefined> {
+  const { subjects } = broker
   const subject = subjects.ledger(place.actor, place.schedule, place.planned)
-  const stored = await api.readMessage(subjects.ledgerStream, { last_by_subj: subject })
+  const stored = await readOwn(broker, subjects.ledgerStream, subject)
   return stored && accountOf(stored)
 }
 

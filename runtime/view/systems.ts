@@ -93,7 +93,7 @@ export class StatusAnswers {
     const outcomes = this.#outcomes(actor)
     return {
       actor,
-      concurrency: worker.settings.concurrency,
+      concurrency: worker.concurrency,
       running: worker.running.length,
       buffered: worker.buffered,
       events: worker.telling.level,

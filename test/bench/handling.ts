@@ -18,6 +18,8 @@ export function handling(handler: Handler, meter: Meter): Handle {
     },
     latency: ({ sentAt }) => sampled(meter, (nowMicros() - sentAt) / 1000),
     lateness: ({ due }) => sampled(meter, epochMs() - due),
+    // JetStream's own schedules don't say which second they stand for: the nearest one.
+    recurring: ({ due }) => sampled(meter, due > 0 ? epochMs() - due : ((epochMs() + 500) % 1000) - 500),
     sleep: () => sleep(handler.kind === 'sleep' ? handler.ms : 0).then(() => meter.count()),
   }
   return table[handler.kind]

@@ -14,10 +14,12 @@ import { ask } from './measures/ask.ts'
 import { burst } from './measures/burst.ts'
 import { drain } from './measures/drain.ts'
 import { endToEnd } from './measures/end-to-end.ts'
+import { events } from './measures/events.ts'
 import { isolation } from './measures/isolation.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
+import { schedules } from './measures/schedules.ts'
 import { send } from './measures/send.ts'
 import { sleepers } from './measures/sleepers.ts'
 import { steady } from './measures/steady.ts'
@@ -28,6 +30,7 @@ const measures: Readonly<Record<string, Measure>> = {
   drain,
   send,
   'end-to-end': endToEnd,
+  events,
   latency,
   ask,
   late,
@@ -36,6 +39,7 @@ const measures: Readonly<Record<string, Measure>> = {
   steady,
   parked,
   isolation,
+  schedules,
 }
 
 const { values: flags } = parseArgs({

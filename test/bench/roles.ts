@@ -1,4 +1,6 @@
 /** What a worker process and a sender process can be told, the same for both sides. */
+import type { EventLevel } from 'troupe'
+
 import type { Mark, Memory } from './meter.ts'
 import type { Shape } from './troupe/isolated.ts'
 
@@ -11,6 +13,8 @@ export type Handler =
   | { readonly kind: 'latency' }
   /** Sample the milliseconds since it was due. */
   | { readonly kind: 'lateness' }
+  /** Sample the milliseconds since the full second that it was due at. */
+  | { readonly kind: 'recurring' }
   /** Return a value to the asking sender. */
   | { readonly kind: 'answer' }
   | { readonly kind: 'sleep'; readonly ms: number }
@@ -26,6 +30,9 @@ export interface WorkerJob extends Place {
   readonly concurrency: number
   /** After how many messages to make a mark. */
   readonly marks: readonly number[]
+  /** Of the runtime: which events it publishes, and how long they are kept. Default: as without. */
+  readonly events?: EventLevel
+  readonly keepEvents?: string
 }
 
 /** A process that handles messages. */
@@ -73,5 +80,7 @@ export interface SenderRole {
   ask(count: number): Promise<readonly number[]>
   /** Sends one message for each due time (epoch milliseconds). */
   later(dues: readonly number[]): Promise<Sent>
+  /** Makes so many schedules of every full second. */
+  recur(count: number): Promise<Sent>
   stop(): Promise<void>
 }

@@ -11,6 +11,8 @@ export interface Child extends AsyncDisposable {
   heard(what: string, times?: number): Promise<void>
   /** Tells those handlers that hold to go on. */
   go(): void
+  /** What a worker holds in memory when all garbage is collected: bytes. */
+  heap(): Promise<number>
   /** `kill -9`, until it has ended. */
   kill9(): Promise<void>
   /** SIGSTOP: the whole process stands still. */
@@ -54,12 +56,25 @@ export async function startChild(fixture: 'worker' | 'sender' | 'isolatedWorker'
     child.kill('SIGKILL')
     await exited
   }
+  async function heap(): Promise<number> {
+    const held = new Promise<number>((resolve) => {
+      const listener = ({ what, id }: { what: string; id?: string }): void => {
+        if (what !== 'heap') return
+        child.off('message', listener)
+        resolve(Number(id))
+      }
+      child.on('message', listener)
+    })
+    child.send('heap')
+    return held
+  }
   await heard('ready')
   return {
     pid: child.pid ?? 0,
     count: (what) => counts.get(what) ?? 0,
     heard,
     go: () => void child.send('go'),
+    heap,
     kill9,
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),

@@ -1,4 +1,4 @@
-/** JetStream's advisories about our streams, followed and shown. Those of a cluster (leaders, majorities) are in faults/advisories. */
+/** JetStream's advisories about our streams, followed and shown. A new leader in a real cluster: faults/advisories. */
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { dead, defineActor, type Logger, type SystemEvents } from 'troupe'
@@ -82,6 +82,27 @@ describe('advisories', () => {
     await eventually('it is told', () => heard.length > 0)
     expect(heard[0]).toMatchObject({ kind: 'max-deliveries', stream, consumer: 'strict' })
     expect(heard[0]?.text).toContain('gave up on message 1 after 1 deliveries')
+  })
+
+  it('of a lost majority are told: as nats-server 2.14 words them', async () => {
+    await using t = await testBundle({ actors: [actor] })
+    const heard = await listen(t)
+    const stream = `${t.namespace}-mailbox-box`
+    const common = { id: 'x', timestamp: '2026-11-25T09:09:57.9Z', stream, account: '$G', replicas: [] }
+    const stalled = { ...common, type: 'io.nats.jetstream.advisory.v1.stream_quorum_lost' }
+    const { connection } = t.troupe
+    connection.publish(`$JS.EVENT.ADVISORY.STREAM.QUORUM_LOST.${stream}`, JSON.stringify(stalled))
+    const queue = { ...common, type: 'io.nats.jetstream.advisory.v1.consumer_quorum_lost', consumer: 'high' }
+    connection.publish(`$JS.EVENT.ADVISORY.CONSUMER.QUORUM_LOST.${stream}.high`, JSON.stringify(queue))
+    // Not from the server, and no reason to stumble.
+    for (const body of ['no JSON', 'null', '{"stream":7}'])
+      connection.publish(`$JS.EVENT.ADVISORY.STREAM.QUORUM_LOST.${stream}`, body)
+    await eventually('both are told', () => heard.length === 2)
+    expect(heard.map(({ kind, text }) => `${kind}: ${text}`)).toEqual([
+      `quorum-lost: stream ${stream} has no majority of its servers: it stands still until they are back`,
+      `quorum-lost: consumer high of stream ${stream} has no majority of its servers: it stands still until they are back`,
+    ])
+    expect(await t.troupe.ask(actor.go, 1)).toBe(1)
   })
 
   it('are left out where this user may not hear them, with one line for those who debug', async () => {

@@ -106,6 +106,23 @@ describe('troupe control', () => {
   })
 })
 
+describe('troupe scale', () => {
+  it('changes how many messages an actor runs at once, in all systems or in one', async () => {
+    expect(await done('scale', 'mailer', '25')).toMatch(/one +mailer +10 +25\ntwo +mailer +10 +25/)
+    expect(await done('scale', 'mailer', '3', '--system', 'two', '--json')).toContain(
+      '{"system":"two","from":25,"to":3}',
+    )
+    expect(await done('tree', 'two')).toMatch(/mailer +running .*0\/3/)
+    const wrong = await project.troupe('scale', 'mailer', 'many')
+    expect(wrong).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('expected SIZE to be a whole number from 1'),
+    })
+    const supervisor = await project.troupe('scale', 'media', '3')
+    expect(supervisor).toMatchObject({ code: 1, stderr: expect.stringContaining('expected one of mailer, fetcher') })
+  })
+})
+
 describe('troupe drain', () => {
   it('wants a system or --all', async () => {
     for (const args of [[], ['one', '--all']]) {

@@ -1,3 +1,4 @@
+import { headers } from '@nats-io/nats-core'
 import { defineActor } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
@@ -86,6 +87,20 @@ describe('a delayed message', () => {
     clearInterval(look)
     expect(most).toBeGreaterThan(0)
     expect(most).toBeLessThanOrEqual(512)
+  })
+
+  it('that was handed over before is not sent again when who had it acks it meanwhile (P5)', async () => {
+    const { ran, actor } = alarm()
+    await using t = await testBundle({ actors: [actor] })
+    await t.system.stop()
+    const ackedMeanwhile = await handedOver(t, 'acked meanwhile', 901)
+    await handedOver(t, 'not acked', 902)
+    const next = await t.another([actor])
+    await eventually('both are held', () => next.timers.get('alarm')?.held.count === 2)
+    await ackedMeanwhile()
+    await t.events.wait('done')
+    await t.troupe.ask(actor.ring, 'last', { delay: '300ms' })
+    expect(ran.map((one) => one.payload)).toEqual(['not acked', 'last'])
   })
 
   it('under an id that waits already is the same message', async () => {
@@ -202,6 +217,34 @@ describe('replacing what still waits', () => {
     expect(ran.map((one) => one.payload)).toEqual(['second', 'last'])
   })
 })
+
+/**
+ * A released message, due in 3 s, that was handed to a timer which never acked it, and came back when its lease had passed. Returns
+ * the ack of that timer.
+ */
+async function handedOver(
+  t: Awaited<ReturnType<typeof testBundle>>,
+  payload: string,
+  origin: number,
+): Promise<() => Promise<unknown>> {
+  const { connection } = t.troupe
+  const [stream, id] = [`${t.namespace}-timer-alarm`, payload.replaceAll(' ', '-')]
+  const own = headers()
+  own.set('Troupe-Id', id)
+  own.set('Troupe-Due', String(Date.now() + 3_000))
+  own.set('Troupe-Subject', `${t.namespace}.later.alarm.ring`)
+  own.set('Troupe-Origin', `${t.namespace}-mailbox-alarm:${origin}`)
+  const due = `${t.namespace}.timer.due.alarm.at.ring.${id}`
+  await connection.request(due, JSON.stringify(payload), { headers: own, timeout: 5_000 })
+  const delivery = await connection.request(`$JS.API.CONSUMER.MSG.NEXT.${stream}.due`, '{"batch":1}', {
+    timeout: 5_000,
+    // It comes under its own subject, not under that of the answer.
+    noMux: true,
+  })
+  const place = delivery.reply ?? ''
+  await connection.request(place, '-NAK')
+  return () => connection.request(place, '+ACK')
+}
 
 async function parkedIn(t: Awaited<ReturnType<typeof testBundle>>): Promise<number> {
   const info = await t.troupe.connection.request(`$JS.API.STREAM.INFO.${t.namespace}-timer-alarm`)

@@ -52,11 +52,20 @@ describe('the package', { timeout: 120_000 }, () => {
     await rm(dir, { recursive: true, force: true })
   })
 
-  it('holds the built code, README, CHANGELOG, the protocol and LICENSE, and nothing else', async () => {
+  it('holds the built code, README, CHANGELOG, the protocol, ready configurations and LICENSE, and nothing else', async () => {
     const tops = new Set(listed.map((path) => path.split('/', 1)[0]))
-    expect(tops).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json', 'runtime']))
+    expect(tops).toEqual(new Set(['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'package.json', 'runtime']))
     // npm takes a README along wherever it takes a file.
     expect(listed.filter((path) => path.startsWith('runtime/'))).toEqual(['runtime/PROTOCOL.md', 'runtime/README.md'])
+    expect(new Set(listed.filter((path) => path.startsWith('config/')))).toEqual(
+      new Set([
+        'config/README.md',
+        'config/grafana/troupe.json',
+        'config/nats/accounts.conf',
+        'config/nats/cluster.conf',
+        'config/nats/server.conf',
+      ]),
+    )
     expect(listed.filter((path) => /\.test\.|tsbuildinfo|(?<!\.d)\.ts$/.test(path))).toEqual([])
     expect(listed).toEqual(
       expect.arrayContaining(['dist/runtime/index.js', 'dist/runtime/index.d.ts', 'dist/runtime/cli/main.js']),

@@ -98,12 +98,24 @@ describe('the headers of a message', () => {
     [H.deadline, 'now'],
     [H.due, '253402300800000'],
     [H.due, ''],
+    [H.delay, 'soon'],
+    [H.delay, '-1s'],
     [H.retry, 'null'],
     [H.retry, '3'],
     [H.retry, '{'],
   ])('that change its meaning are refused in a wrong form: %s %s', (name, wrong) => {
     expect(() => read([name, wrong])).toThrow(PayloadError)
     expect(() => read([name, wrong])).toThrow(`expected header ${name} to be`)
+  })
+
+  it('say when it is due: a moment before a delay, which counts from when it was stored', () => {
+    const later = (...headers: HeaderEntry[]): number | undefined =>
+      readMessage(placed(headers, 'troupe.later.mailer.welcome'), subjects, 'mailer').planned
+    expect(later([H.delay, '90s'])).toBe(91_000)
+    expect(later([H.delay, '90s'], [H.due, '5000'])).toBe(5_000)
+    expect(later([H.due, '5000'], [H.delay, '90s'])).toBe(5_000)
+    expect(later()).toBeUndefined()
+    expect(read([H.delay, '90s']).planned).toBeUndefined()
   })
 
   it('set the rule of one message over its definition, in what can cross the wire', () => {

@@ -70,28 +70,24 @@ export function date(day: number): string {
   return `${monthDay(month, dayOfMonth)} ${year}`
 }
 
-/** `15 minutes`, `hour`, `1 hour 30 minutes`: what follows `every`. */
+const units = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const
+
+/** `15 minutes`, `1 hour 30 minutes`. */
 export function span(ms: number): string {
-  const seconds = Math.round(ms / SECOND)
-  const parts = (
-    [
-      ['day', 86_400],
-      ['hour', 3_600],
-      ['minute', 60],
-      ['second', 1],
-    ] as const
-  ).reduce<{
-    readonly words: readonly string[]
-    readonly left: number
-  }>(
-    ({ words, left }, [unit, size]) => {
-      const count = Math.floor(left / size)
-      return { words: count === 0 ? words : [...words, `${count} ${unit}${count === 1 ? '' : 's'}`], left: left % size }
-    },
-    { words: [], left: seconds },
-  ).words
-  return parts.join(' ')
+  let left = Math.round(ms / SECOND)
+  const words: string[] = []
+  for (const [unit, size] of units) {
+    const count = Math.floor(left / size)
+    if (count > 0) words.push(`${count} ${unit}${count === 1 ? '' : 's'}`)
+    left %= size
+  }
+  return words.join(' ')
 }
 
-/** `every hour`, `every 90 seconds` said as `every 1 minute 30 seconds`. */
+/** `every hour`, `every 1 minute 30 seconds`. */
 export const every = (ms: number): string => `every ${span(ms).replace(/^1 (\w+)$/, '$1')}`

@@ -2,7 +2,7 @@
 
 import { dayOf, secondOfDay } from '../civil.ts'
 import { formatWall, parseWall } from '../moments.ts'
-import { parseRecurrence, type Recurrence } from '../rrule.ts'
+import { parseRecurrence, type Recurrence } from '../rruleText.ts'
 import { counted, date, listed, months, place, timesOfDay, weekdays } from './phrases.ts'
 
 const units: Readonly<Record<string, string>> = {

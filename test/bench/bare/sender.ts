@@ -30,6 +30,7 @@ export const role: SenderRole = {
     return took
   },
   later: (dues) => pumping(dues.length, 2048, (n) => park(n, dues[n] ?? 0)),
+  recur: (count) => pumping(count, 64, recur),
   stop: () => nc.close(),
 }
 
@@ -77,3 +78,11 @@ function park(n: number, due: number): Promise<void> {
   return inbox.store(parkedAt(space, parked++), JSON.stringify(payload(n, due)), schedule)
 }
 let parked = 0
+
+// JetStream's own recurring schedule, with seconds in front.
+function recur(n: number): Promise<void> {
+  const schedule = headers()
+  schedule.set('Nats-Schedule', '* * * * * *')
+  schedule.set('Nats-Schedule-Target', subject)
+  return inbox.store(parkedAt(space, parked++), JSON.stringify(payload(n, 0)), schedule)
+}

@@ -22,6 +22,7 @@ export const role: SenderRole = {
     return took
   },
   later: (dues) => pumping(dues.length, 2048, (n) => sendLater(n, dues[n] ?? 0)),
+  recur: (count) => pumping(count, 64, recur),
   stop: () => client.close(),
 }
 
@@ -37,6 +38,10 @@ async function askOnce(n: number): Promise<number> {
   const begun = nowMs()
   await client.ask(bench.noop, payload(n))
   return nowMs() - begun
+}
+
+function recur(n: number): Promise<unknown> {
+  return client.schedules.put(`s${n}`, { every: '1s', overlap: 'allow', send: bench.noop.with(payload(n, 0)) })
 }
 
 function sendLater(n: number, due: number): Promise<unknown> {

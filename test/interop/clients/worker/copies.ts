@@ -17,7 +17,7 @@ export interface Copy {
 
 /** A copy makes these itself; the original's are dropped, and all that begin with `Nats-`. */
 const OWN = new Set([
-  'troupe-id', 'troupe-attempt', 'troupe-origin', 'troupe-due', 'troupe-planned', 'troupe-lane', 'troupe-error',
+  'troupe-id', 'troupe-attempt', 'troupe-origin', 'troupe-due', 'troupe-delay', 'troupe-planned', 'troupe-lane', 'troupe-error',
   'troupe-history', 'troupe-sent', 'troupe-replace', 'troupe-subject', 'troupe-reason', 'troupe-worker',
   'troupe-detail', 'troupe-tail',
 ]) // prettier-ignore

@@ -80,7 +80,7 @@ export function readMessage(delivery: Delivery, namespace: string): Message {
     keepMs: durationMs(get('Troupe-Keep') ?? ''),
     expires: whole(get, 'Troupe-Expires', 0),
     deadline: whole(get, 'Troupe-Deadline', 0),
-    due: whole(get, 'Troupe-Due', 0, LATEST_DUE),
+    due: whole(get, 'Troupe-Due', 0, LATEST_DUE) ?? dueAfter(get, delivery),
     sentAt: Number(/^\d{1,15}$/.exec(get('Troupe-Sent') ?? '')?.[0] ?? delivery.storedAt),
     root: get('Troupe-Root') ?? id,
     headers: delivery.headers,
@@ -110,6 +110,15 @@ export function unreadable(delivery: Delivery, namespace: string): Message {
 
 export function originOf({ stream, sequence }: { stream: string; sequence: number }): string {
   return `${stream}:${sequence}`
+}
+
+/** On `later`: a delay that counts from when the server has stored the message. */
+function dueAfter(get: Get, { subject, storedAt }: Delivery): number | undefined {
+  const delay = get('Troupe-Delay')
+  if (delay === undefined) return undefined
+  const ms = durationMs(delay)
+  if (ms === undefined) throw new InvalidMessage('INVALID_HEADER', 'expected header Troupe-Delay to be a duration')
+  return subject.split('.')[1] === 'later' ? Math.ceil(storedAt + ms) : undefined
 }
 
 type Get = (name: string) => string | undefined
