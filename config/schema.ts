@@ -183,6 +183,10 @@ export const schema = {
       unit: 'messages',
       default: 10,
     }),
+    blockedAfter: setting(duration('100ms'), {
+      meaning: 'a handler that blocks the event loop for longer is told of, while it does and when it has ended',
+      default: '1s',
+    }),
     stalledAfter: setting(duration('100ms'), {
       meaning:
         'a worker that gets nothing of a backlog for so long, though it has free slots, is restarted; noticed within 2.5 times that',

@@ -165,9 +165,13 @@ export interface SystemEvents {
     readonly actor?: string
     readonly text: string
   }
-  /** The event loop stood still for so long: by a handler among those named. */
+  /**
+   * The event loop has stood still for so long, by a handler among those named: told while it stands still (by another thread), and once
+   * more when it goes on (`isOver`).
+   */
   blocked: SystemEvent & {
     readonly forMs: number
+    readonly isOver: boolean
     readonly running: readonly { readonly id: string; readonly message: string }[]
   }
 }

@@ -167,7 +167,11 @@ export class Hosting {
     const { broker, config, clock, senderHost } = parts.link
     const { isolation } = spec
     const concurrency = this.#size(spec)
-    const { leases, drop } = keeper.leases(broker.assets.leaseMs(spec), concurrency + UNSETTLED_ROWS)
+    const { leases, drop } = keeper.leases(
+      broker.assets.leaseMs(spec),
+      concurrency + UNSETTLED_ROWS,
+      isolation === undefined,
+    )
     const settings = {
       name: `${system}/${spec.name}`,
       concurrency,

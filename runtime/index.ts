@@ -20,6 +20,10 @@ export type {
   Verdict,
 } from './outcome.ts'
 export type { ErrorFilter, RetryOptions, RetryOverride } from './retryRule.ts'
+export type { CrashCause, CrashReport } from './isolation/crash.ts'
+export type { IsolateOptions, IsolationKind, RecycleOptions } from './isolation/options.ts'
+export type { MemberInfo } from './isolation/pool.ts'
+export type { Size } from './size.ts'
 export type { Backoff } from './time/backoff.ts'
 export type { Duration } from './time/duration.ts'
 export { connect, Troupe } from './troupe.ts'

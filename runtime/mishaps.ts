@@ -1,4 +1,5 @@
 /** What a system notices of its process and of its connection, and tells: a log line and an event each. */
+import { MOST_NAMED } from './broker/beats.ts'
 import type { Connection } from './broker/connection.ts'
 import type { RunContext } from './context.ts'
 import { toError, toFailure } from './errors.ts'
@@ -6,6 +7,7 @@ import type { SystemEvent, SystemEvents } from './events.ts'
 import type { Logger } from './log.ts'
 import type { ProcessWatchHost } from './processWatch.ts'
 import type { Roster } from './roster.ts'
+import { systemClock } from './time/clock.ts'
 
 export interface MishapsHost {
   readonly log: Logger
@@ -34,13 +36,15 @@ export class Mishaps implements ProcessWatchHost {
 
   onBlocked(stoodMs: number): void {
     const forMs = Math.round(stoodMs)
+    const since = systemClock.monotonic() - stoodMs
     const running = this.#host.roster
       .living()
-      .flatMap(({ worker }) => worker.running)
-      .map(({ message }) => ({ id: message.id, message: `${message.actor}.${message.name}` }))
-      .slice(0, 10)
+      .filter(({ spec }) => spec.isolation === undefined)
+      .flatMap(({ worker }) => worker.runningSince(since))
+      .map(({ id, actor, name }) => ({ id, message: `${actor}.${name}` }))
+      .slice(0, MOST_NAMED)
     this.#host.log.warn('the event loop stood still: a handler blocks it', { forMs, running })
-    this.#host.tell('blocked', { forMs, running })
+    this.#host.tell('blocked', { forMs, isOver: true, running })
   }
 
   /** Does what may fail and must not hold anything up. */

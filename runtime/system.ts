@@ -27,7 +27,7 @@ import { Mishaps } from './mishaps.ts'
 import type { HealthParts } from './observe/health.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
-import { watchProcess } from './processWatch.ts'
+import { beatSettings, watchProcess } from './processWatch.ts'
 import { Roster } from './roster.ts'
 import { declareAtStart, type Declaration } from './schedules/declaring.ts'
 import { handleSignals } from './signals.ts'
@@ -65,6 +65,8 @@ export class System {
   readonly #root: Supervisor
   readonly #supervisor: SupervisorActor
   readonly #mishaps: Mishaps
+  /** The time of the event loop's last beat. */
+  readonly #beats = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT)
   #hosting: Hosting | undefined
   /** What this system counts and tells of itself. */
   readonly observing: Observing
@@ -152,7 +154,12 @@ export class System {
     await this.observing.open()
     await broker.assets.shared()
     await clock.start()
-    const keeper = await Keeper.start(broker.connection.settings, (error) => this.#onKeeperLost(error))
+    const onLost = (error: Error): void => this.#onKeeperLost(error)
+    const keeper = await Keeper.start(
+      broker.connection.settings,
+      beatSettings(config, this.#beats, this.#options.logger !== undefined),
+      onLost,
+    )
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
       () => keeper.stop(),
@@ -289,6 +296,7 @@ export class System {
 
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    this.#cleanups.push(watchProcess(this.#mishaps))
+    const { blockedAfterMs } = this.#link.config.mailbox
+    this.#cleanups.push(watchProcess(this.#mishaps, { blockedAfterMs, beats: this.#beats }))
   }
 }

@@ -64,9 +64,7 @@ export class Delivery implements Placed {
   }
 
   get stream(): string {
-    const { ackPrefix } = this
-    const consumerAt = ackPrefix.lastIndexOf('.')
-    return ackPrefix.slice(ackPrefix.lastIndexOf('.', consumerAt - 1) + 1, consumerAt)
+    return streamOf(this.ackPrefix)
   }
 
   /** The ack subject up to the delivery count: one for all deliveries of a consumer. */
@@ -116,6 +114,12 @@ export class Delivery implements Placed {
   get size(): number {
     return (this.#msg as unknown as { size(): number }).size()
   }
+}
+
+/** The stream that an ack subject is about, from what stands before the delivery count. */
+export function streamOf(ackPrefix: string): string {
+  const consumerAt = ackPrefix.lastIndexOf('.')
+  return ackPrefix.slice(ackPrefix.lastIndexOf('.', consumerAt - 1) + 1, consumerAt)
 }
 
 const DOT = 46

@@ -7,11 +7,19 @@ import { Worker } from 'node:worker_threads'
 
 import { toError } from '../errors.ts'
 import { clockOffset } from '../time/clock.ts'
+import type { BeatSettings } from './beats.ts'
 import type { NatsSettings } from './connection.ts'
 import { Leases } from './leases.ts'
 
 export type KeeperMessage =
-  | { readonly kind: 'table'; readonly table: number; readonly memory: SharedArrayBuffer; readonly leaseMs: number }
+  | {
+      readonly kind: 'table'
+      readonly table: number
+      readonly memory: SharedArrayBuffer
+      readonly leaseMs: number
+      /** Whether the handlers of what stands in it run on the event loop of the thread that writes it. */
+      readonly isInline: boolean
+    }
   | { readonly kind: 'prefix'; readonly table: number; readonly number: number; readonly prefix: string }
   | { readonly kind: 'drop'; readonly table: number }
   | { readonly kind: 'stop' }
@@ -20,6 +28,7 @@ export interface KeeperData {
   readonly settings: NatsSettings
   /** `monotonic()` of the thread that reads the table = the machine's monotonic time minus this. */
   readonly clockOffset: number
+  readonly beats: BeatSettings
 }
 
 const STOP_MS = 2_000
@@ -39,8 +48,8 @@ export class Keeper {
   }
 
   /** Starts the thread and waits for its connection. `onFailure` is told if it ever ends by itself: leases are unsafe then. */
-  static async start(settings: NatsSettings, onFailure: (error: Error) => void): Promise<Keeper> {
-    const workerData: KeeperData = { settings, clockOffset: clockOffset() }
+  static async start(settings: NatsSettings, beats: BeatSettings, onFailure: (error: Error) => void): Promise<Keeper> {
+    const workerData: KeeperData = { settings, clockOffset: clockOffset(), beats }
     const thread = new Worker(new URL('keeperThread.js', import.meta.url), {
       workerData,
       name: 'troupe-keeper',
@@ -55,14 +64,14 @@ export class Keeper {
   }
 
   /** A table of leases that this thread writes and the keeper extends; to the keeper each piece of it is a table. */
-  leases(leaseMs: number, capacity: number): { leases: Leases; drop: () => void } {
+  leases(leaseMs: number, capacity: number, isInline: boolean): { leases: Leases; drop: () => void } {
     const tables: number[] = []
     const prefixes: { readonly number: number; readonly prefix: string }[] = []
     const leases = new Leases(leaseMs, capacity, {
       onMemory: (memory) => {
         const table = this.#tables++
         tables.push(table)
-        this.#tell({ kind: 'table', table, memory, leaseMs })
+        this.#tell({ kind: 'table', table, memory, leaseMs, isInline })
         for (const known of prefixes) this.#tell({ kind: 'prefix', table, ...known })
       },
       onPrefix: (number, prefix) => {

@@ -2,7 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 
 import { clockOffset, systemClock } from '../time/clock.ts'
+import { watchBeats, type Place } from './beats.ts'
 import { Connection } from './connection.ts'
+import { streamOf } from './delivery.ts'
 import type { KeeperData, KeeperMessage } from './keeper.ts'
 import { ROW, SAFE_SHARE } from './leases.ts'
 import { Replies } from './replies.ts'
@@ -10,6 +12,7 @@ import { Replies } from './replies.ts'
 interface Table {
   readonly rows: Float64Array
   readonly leaseMs: number
+  readonly isInline: boolean
   readonly prefixes: Map<number, string>
 }
 
@@ -17,13 +20,20 @@ const WORKING = Buffer.from('+WPI')
 /** Heartbeats go out three times in a lease; the table is looked at twice as often. */
 const HEARTBEATS_PER_LEASE = 3
 
-const { settings, clockOffset: readerOffset } = workerData as KeeperData
+const { settings, clockOffset: readerOffset, beats } = workerData as KeeperData
 /** From this thread's monotonic time to that of the thread that reads the table. */
 const toReader = clockOffset() - readerOffset
 const connection = await Connection.open({ ...settings, name: `${settings.name ?? 'troupe'} keeper` })
 const replies = new Replies(connection, settings.requestTimeoutMs)
 const tables = new Map<number, Table>()
 let timer: NodeJS.Timeout | undefined
+const watch = watchBeats(beats, {
+  connection,
+  replies,
+  domain: settings.domain,
+  now: () => systemClock.monotonic() + toReader,
+  running: () => [...tables.values()].filter(({ isInline }) => isInline).flatMap(runningIn),
+})
 
 parentPort?.on('message', (message: KeeperMessage) => {
   switch (message.kind) {
@@ -31,6 +41,7 @@ parentPort?.on('message', (message: KeeperMessage) => {
       tables.set(message.table, {
         rows: new Float64Array(message.memory),
         leaseMs: message.leaseMs,
+        isInline: message.isInline,
         prefixes: new Map(),
       })
       return schedule()
@@ -92,8 +103,20 @@ function heartbeat({ rows, leaseMs, prefixes }: Table, row: number, sentAt: numb
   })
 }
 
+/** Places in their streams of what runs now. */
+function runningIn({ rows, prefixes }: Table): Place[] {
+  const places: Place[] = []
+  for (let row = 0; row < rows.length; row += ROW.size) {
+    const sequence = rows[row + ROW.sequence] ?? 0
+    const prefix = prefixes.get(rows[row + ROW.subject] ?? 0)
+    if (sequence > 0 && prefix !== undefined) places.push({ stream: streamOf(prefix), sequence })
+  }
+  return places
+}
+
 async function stop(): Promise<void> {
   clearInterval(timer)
+  watch.stop()
   replies.close()
   await connection.close()
   parentPort?.close()

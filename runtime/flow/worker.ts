@@ -96,6 +96,9 @@ export interface WorkerHost {
 
 /** Limits, leases and the buffer are looked at so often. A limit may be passed by that much. */
 const TICK_MS = 50
+/** A run that is worth remembering for a moment, and how many of them are. */
+const LONG_MS = 100
+const MOST_LONG = 10
 /** A run's lease is kept for settling it, beyond its limit and grace. */
 const SETTLE_MS = 60_000
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
@@ -119,6 +122,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
   #whenIdle: (() => void) | undefined
+  /** The newest runs that took long: one that blocked the event loop has ended before anybody can see it. */
+  #long: readonly { readonly message: Message; readonly endedAt: number }[] = []
   #isHurried = false
   readonly telling: Telling
   readonly tally: ActorTally
@@ -230,6 +235,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   /** Messages that run now. */
   get running(): readonly Run[] {
     return this.#running.all()
+  }
+  /** Messages whose handlers ran at some moment since then: monotonic ms. Of short ones only those that still run. */
+  runningSince(since: number): Message[] {
+    const ended = this.#long.filter(({ endedAt }) => endedAt >= since)
+    return [...this.#running.all(), ...ended].map(({ message }) => message)
   }
   /** How many run now, how many ever ended, and how long those took together: ms. */
   get pace(): { readonly running: number; readonly ended: number; readonly handlerMs: number } {
@@ -392,7 +402,9 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     run.over = true
     this.#running.delete(run.slot)
     if (run.delivery.count > 1) this.suspects.left(run)
-    const ms = systemClock.monotonic() - run.startedAt
+    const endedAt = systemClock.monotonic()
+    const ms = endedAt - run.startedAt
+    if (ms > LONG_MS) this.#long = [{ message: run.message, endedAt }, ...this.#long].slice(0, MOST_LONG)
     this.tally.of(run.message.name).ended(outcome, ms)
     run.ctx.onEnd?.(outcome)
     if (outcome.kind === 'done' && this.telling.tellsAll)

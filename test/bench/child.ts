@@ -3,8 +3,8 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 
-import type { Side } from './measure.ts'
-import type { SenderRole, WorkerRole } from './roles.ts'
+import type { Environment, Side } from './measure.ts'
+import type { PoolRole, SenderRole, WorkerRole } from './roles.ts'
 
 /** The verbs of a role, called across processes. */
 export interface Remote<T> extends AsyncDisposable {
@@ -26,20 +26,26 @@ export interface Answer {
   readonly error?: string
 }
 
-export function startWorker(side: Side): Promise<Remote<WorkerRole>> {
-  return startChild<WorkerRole>(side, 'worker')
+/** `env`: on top of our own. */
+export function startWorker(side: Side, env: Environment = {}): Promise<Remote<WorkerRole>> {
+  return startChild<WorkerRole>(side, 'worker', env)
 }
 
 export function startSender(side: Side): Promise<Remote<SenderRole>> {
-  return startChild<SenderRole>(side, 'sender')
+  return startChild<SenderRole>(side, 'sender', {})
+}
+
+export function startPool(): Promise<Remote<PoolRole>> {
+  return startChild<PoolRole>('troupe', 'pool', {})
 }
 
 type Waiting = Map<number, { resolve(value: unknown): void; reject(error: Error): void }>
 
-async function startChild<T>(side: Side, role: 'worker' | 'sender'): Promise<Remote<T>> {
+async function startChild<T>(side: Side, role: 'worker' | 'sender' | 'pool', env: Environment): Promise<Remote<T>> {
   const child = fork(new URL('./role.ts', import.meta.url), [side, role], {
     execArgv: [...process.execArgv, '--expose-gc'],
     serialization: 'advanced',
+    env: { ...process.env, ...env },
   })
   const waiting: Waiting = new Map()
   child.on('message', (answer: Answer) => settle(waiting, answer))

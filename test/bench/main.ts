@@ -15,6 +15,7 @@ import { burst } from './measures/burst.ts'
 import { drain } from './measures/drain.ts'
 import { endToEnd } from './measures/end-to-end.ts'
 import { events } from './measures/events.ts'
+import { isolation } from './measures/isolation.ts'
 import { late } from './measures/late.ts'
 import { latency } from './measures/latency.ts'
 import { parked } from './measures/parked.ts'
@@ -37,6 +38,7 @@ const measures: Readonly<Record<string, Measure>> = {
   sleepers,
   steady,
   parked,
+  isolation,
   schedules,
 }
 

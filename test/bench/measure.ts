@@ -15,8 +15,18 @@ export interface Plan {
 export type Hold =
   | { readonly kind: 'share'; readonly atLeast: number }
   | { readonly kind: 'added'; readonly atMost: number }
-  | { readonly kind: 'limit'; readonly atMost: number }
+  /** `orOfBare`: or so many times what the bare loop took in the same run, where that is more: machines differ. */
+  | { readonly kind: 'limit'; readonly atMost: number; readonly orOfBare?: number }
   | { readonly kind: 'none' }
+
+/** Variables of a process's environment. */
+export type Environment = Readonly<Record<string, string>>
+
+/**
+ * For measures of resident memory: one arena of glibc's malloc. By default each thread of V8's has one of its own, and what they cut up
+ * between them (buffers are made in one and freed in another) grows for a while, whoever allocates: it is not what a worker keeps.
+ */
+export const ONE_ARENA: Environment = { MALLOC_ARENA_MAX: '1' }
 
 /** What one round of one side found. */
 export interface Round {

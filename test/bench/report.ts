@@ -49,14 +49,15 @@ function middle(rounds: readonly Round[], field: keyof Round): number | null {
 
 function holds(hold: Hold, value: number, bare: number | null): boolean | null {
   if (hold.kind === 'none') return null
-  if (hold.kind === 'limit') return value <= hold.atMost
+  if (hold.kind === 'limit') return value <= Math.max(hold.atMost, (hold.orOfBare ?? 0) * (bare ?? 0))
   if (bare === null) return null
   return hold.kind === 'share' ? value >= hold.atLeast * bare : value <= bare + hold.atMost
 }
 
 function holdText(hold: Hold): string {
   if (hold.kind === 'none') return ''
-  if (hold.kind === 'limit') return `≤ ${hold.atMost}`
+  if (hold.kind === 'limit')
+    return `≤ ${hold.atMost}${hold.orOfBare === undefined ? '' : `, or ${hold.orOfBare} × bare`}`
   return hold.kind === 'share' ? `≥ ${hold.atLeast * 100} % of bare` : `≤ bare + ${hold.atMost}`
 }
 

@@ -2,6 +2,7 @@
 import type { EventLevel } from 'troupe'
 
 import type { Mark, Memory } from './meter.ts'
+import type { Shape } from './troupe/isolated.ts'
 
 /** What the handler does with a message, beside counting it. */
 export type Handler =
@@ -40,6 +41,19 @@ export interface WorkerRole {
   mark(index: number): Promise<Mark>
   samples(): Promise<readonly number[]>
   memory(): Promise<Memory>
+  stop(): Promise<void>
+}
+
+/** A process that hosts an actor whose handlers run inline, in threads or in processes. */
+export interface PoolRole {
+  start(job: Place & { readonly shape: Shape; readonly marks: readonly number[] }): Promise<void>
+  mark(index: number): Promise<Mark>
+  /** Milliseconds from send to handler start. */
+  samples(): Promise<readonly number[]>
+  /** CPU that it takes in so many milliseconds, child processes too, and what all of them hold. */
+  idle(ms: number): Promise<{ readonly cpuMs: number; readonly rssMb: number }>
+  /** Kills a process in mid-handler: milliseconds until the message begins again, and until all processes are there again. */
+  recover(number: number): Promise<{ readonly againMs: number; readonly fullMs: number }>
   stop(): Promise<void>
 }
 

@@ -1,11 +1,17 @@
 import type { Remote } from '../child.ts'
-import { startSender, startWorker } from '../child.ts'
+import {
+  burstCount,
+  burstHolds,
+  bursting,
+  lateCount,
+  lateHolds,
+  lateness,
+  withDelays,
+  type Delays,
+} from '../delayed.ts'
 import type { Ground } from '../ground.ts'
-import type { Found, Measure, Round, Side } from '../measure.ts'
-import { inTurn } from '../measure.ts'
+import { ONE_ARENA, inTurn, type Found, type Measure, type Round, type Side } from '../measure.ts'
 import type { SenderRole } from '../roles.ts'
-import { burstCount, burstHolds, bursting } from './burst.ts'
-import { lateCount, lateHolds, lateness } from './late.ts'
 
 const warm = 20_000
 const dayMs = 24 * 3600 * 1000
@@ -27,24 +33,24 @@ function unitOf(name: string): string {
   return name === 'early' ? 'msg' : 'ms'
 }
 
-async function heaped(ground: Ground, side: Side, space: string, count: number): Promise<Found> {
-  const place = { url: ground.url, space }
-  await using worker = await startWorker(side)
-  const marks = [warm, warm + lateCount, warm + 2 * lateCount, warm + 2 * lateCount + burstCount]
-  await worker.call('start', { ...place, handler: { kind: 'lateness' }, concurrency: 256, marks })
-  await using sender = await startSender(side)
-  await sender.call('start', place)
-  // Both kinds once before, so that what the first messages allocate is no growth.
-  await sender.call('pump', warm, 2048, true)
-  await worker.call('mark', 0)
-  await lateness(worker, sender, 1)
+function heaped(ground: Ground, side: Side, space: string, count: number): Promise<Found> {
+  const counts = [lateCount, burstCount, lateCount, burstCount]
+  return withDelays(ground, { side, space, warm, counts, env: ONE_ARENA }, async (delays) => {
+    // Both kinds once before, so that what the first messages allocate is no growth.
+    await lateness(delays)
+    await bursting(delays)
+    const heap = await parkAll(ground, space, delays, count)
+    return { ...heap, ...(await lateness(delays)), ...(await bursting(delays)) }
+  })
+}
+
+/** The rate, and by how much the worker has grown when all are parked. */
+async function parkAll(ground: Ground, space: string, { worker, sender }: Delays, count: number): Promise<Found> {
   const before = await worker.call('memory')
   const rate = await park(sender, count)
   await ground.emptied(space)
   const after = await worker.call('memory')
-  const delays = { ...(await lateness(worker, sender, 2)), ...(await bursting(worker, sender, 3)) }
   return {
-    ...delays,
     'parked rate': rate,
     'parked held': { value: after.heldMb - before.heldMb },
     'parked resident': { value: after.rssMb - before.rssMb, rssMb: after.rssMb },

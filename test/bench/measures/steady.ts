@@ -1,6 +1,6 @@
 import { startSender, startWorker } from '../child.ts'
 import type { Measure } from '../measure.ts'
-import { inTurn } from '../measure.ts'
+import { inTurn, ONE_ARENA } from '../measure.ts'
 
 const slices = 10
 
@@ -12,7 +12,7 @@ export const steady: Measure = async (ground, plan) => {
   const slice = plan.quick ? 10_000 : 100_000
   const rows = await inTurn(ground, plan, 1, async (side, space) => {
     const place = { url: ground.url, space }
-    await using worker = await startWorker(side)
+    await using worker = await startWorker(side, ONE_ARENA)
     const marks = Array.from({ length: slices }, (_, index) => (index + 1) * slice)
     await worker.call('start', { ...place, handler: { kind: 'read' }, concurrency: 256, marks })
     await using sender = await startSender(side)
