@@ -43,8 +43,6 @@ import { Troupe, type Link } from './troupe.ts'
 import { StatusAnswers } from './view/systems.ts'
 
 const GRACE_MS = 5_000
-/** A worker that does not end after its grace has so much longer to give up and settle what it holds. */
-const OVERDUE_MS = 10_000
 
 export class System {
   readonly name: string
@@ -118,19 +116,25 @@ export class System {
       report: (report) => this.#supervisor.report(report),
       worker: (spec) => this.#life(spec),
       stopWithinMs: config.shutdown.withinMs,
-      overdueMs: 2 * this.#graceMs + OVERDUE_MS,
+      graceMs: this.#graceMs,
     })
     const scale = (actor: string, size: number): Scaled =>
       this.#hosting?.scale(actor, size, 'by hand') ?? { from: size, to: size }
     this.supervision = new Supervision(this.#root, this.#roster, scale)
-    const names = this.#specs.map((spec) => spec.name)
-    this.#cancelling = new Cancelling({ ...host, broker, keepMs: config.retention.cancelsMs }, names)
+    const cancelling = { ...host, broker, keepMs: config.retention.cancelsMs }
+    this.#cancelling = new Cancelling(
+      cancelling,
+      Array.from(this.#specs, ({ name }) => name),
+    )
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
 
   /** What runs here, by actor. */
   get hosted(): ReadonlyMap<string, HostedActor> {
     return this.#roster.present
+  }
+  get #names(): string[] {
+    return this.#specs.map(({ name }) => name)
   }
   get stopping(): boolean {
     return this.#stopping !== undefined
@@ -154,12 +158,8 @@ export class System {
     await this.observing.open()
     await broker.assets.shared()
     await clock.start()
-    const onLost = (error: Error): void => this.#onKeeperLost(error)
-    const keeper = await Keeper.start(
-      broker.connection.settings,
-      beatSettings(config, this.#beats, this.#options.logger !== undefined),
-      onLost,
-    )
+    const beats = beatSettings(config, this.#beats, this.#options.logger !== undefined)
+    const keeper = await Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
       () => keeper.stop(),
@@ -183,12 +183,12 @@ export class System {
     this.#answers.start()
     await this.control.start()
     if (!this.stopping) this.#phase = 'running'
-    this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
+    this.tell('started', { actors: this.#names, pid: process.pid })
     this.log.info('started', {
       system: this.name,
       server: broker.connection.server,
       namespace: config.namespace,
-      actors: this.#specs.map((spec) => spec.name),
+      actors: this.#names,
     })
     if (this.#options.until !== undefined) void this.#endWhenDone()
   }
@@ -201,13 +201,11 @@ export class System {
       log: this.log,
       tell: (event: 'schedule', data: Omit<SystemEvents['schedule'], keyof SystemEvent>) => this.tell(event, data),
     }
-    const actors = this.#specs.map((spec) => spec.name)
-    await declareAtStart(host, actors, declarations)
+    await declareAtStart(host, this.#names, declarations)
   }
 
   async #endWhenDone(): Promise<void> {
-    const workers = (): ReadonlyMap<string, ActorWorker> => this.workers
-    const host = { broker: this.#link.broker, budget: this.#budget, workers, stopped: this.stopped }
+    const host = { broker: this.#link.broker, budget: this.#budget, workers: () => this.workers, stopped: this.stopped }
     const reason = await whenDone(host, this.#end)
     if (reason === undefined) return
     this.log.info('ending, as asked', { reason })
@@ -296,7 +294,7 @@ export class System {
 
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    const { blockedAfterMs } = this.#link.config.mailbox
-    this.#cleanups.push(watchProcess(this.#mishaps, { blockedAfterMs, beats: this.#beats }))
+    const { mailbox } = this.#link.config
+    this.#cleanups.push(watchProcess(this.#mishaps, { ...mailbox, beats: this.#beats }))
   }
 }
