@@ -95,15 +95,20 @@ async function accountAt(scope: LookScope, step: Step, occurrence: Occurrence): 
 /** What an entry that stands there leaves nothing to do about. */
 function standing(step: Step, occurrence: Occurrence, entry: Entry): Done | undefined {
   const isRefilled = occurrence.by === 'backfill' && step.kind === 'send'
+  // A range meets what was accounted for by itself, and not by the range.
+  const isOthers = (isRefilled || occurrence.by === 'catchUp') && entry.by !== occurrence.by
   switch (entry.step) {
     case 'sent':
-      return { ...result(step, isRefilled ? 'known' : 'sent', occurrence), runningSince: sentAt(entry) }
+      if (isOthers || isRefilled) return result(step, 'known', occurrence)
+      return { ...result(step, 'sent', occurrence), runningSince: sentAt(entry) }
     case 'ended':
-      return result(step, isRefilled ? 'known' : 'sent', occurrence)
+      return result(step, isOthers || isRefilled ? 'known' : 'sent', occurrence)
     case 'skipped':
     case 'missed':
-      return isRefilled ? undefined : result(step, entry.step, occurrence, entry.count)
+      if (isRefilled) return undefined
+      return isOthers ? result(step, 'known', occurrence) : result(step, entry.step, occurrence, entry.count)
     case 'waiting':
+      if (isOthers) return result(step, 'known', occurrence)
       return step.kind === 'wait' ? result(step, 'waiting', occurrence) : undefined
     case 'intent':
       return undefined

@@ -52,6 +52,8 @@ export interface LooksHost {
   readonly broker: Broker
   readonly clock: ServerClock
   readonly services: ScheduleServices
+  /** Whether a tick of the schedule waits in this process for that time or an earlier one. */
+  readonly isHeld: (schedule: string, at: number) => boolean
 }
 
 /** Somebody else stored the record each time; that many got on meanwhile. */
@@ -164,7 +166,7 @@ export class Looks {
       const { record, revision } = await readStored(broker, this.#spec.name, schedule)
       if (record === undefined) return
       if (isBroken(record)) return this.#tellBroken(schedule, revision, record.broken)
-      if (await this.#lookAt(schedule, record, revision, notices, tries)) return
+      if (await this.#lookAt(schedule, record, revision, { notices, tries, isAgain: round > 0 })) return
     }
     throw new Error(`schedule ${schedule} was changed ${MAX_ROUNDS} times while it was looked at`)
   }
@@ -174,8 +176,7 @@ export class Looks {
     schedule: string,
     stored: ScheduleRecord,
     revision: number,
-    notices: readonly Notice[],
-    tries: number,
+    { notices, tries, isAgain }: { notices: readonly Notice[]; tries: number; isAgain: boolean },
   ): Promise<boolean> {
     const { broker, clock, services } = this.#host
     const now = clock.now()
@@ -184,13 +185,20 @@ export class Looks {
     const done = await this.#carryOut(schedule, record, planned, tries)
     const next = carriedOut(record, planned, done)
     const at = nextLook(schedule, next, clock.now(), services)
-    if (at !== undefined) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now() })
-    else if (nextLook(schedule, stored, now, services) !== undefined)
+    if (at !== undefined) await this.#park(schedule, at, revision)
+    // Where there was one: for the record as it was, or of ours, for a record that somebody else has changed.
+    else if (isAgain || nextLook(schedule, stored, now, services) !== undefined)
       await removeTick(broker, this.#spec.name, schedule)
     if (planned.steps.length === 0 && isUnchanged(stored, next)) return this.#isStill(schedule, revision)
     if ((await store(broker, this.#spec.name, schedule, next, revision)) === undefined) return false
     this.#tell(schedule, planned, done)
     return !(await this.#hasEnded(schedule, next))
+  }
+
+  /** One that this timer holds for a moment as early does as well: ticks must not grow more by each end of a run. */
+  async #park(schedule: string, at: number, revision: number): Promise<void> {
+    const { broker, clock, isHeld } = this.#host
+    if (!isHeld(schedule, at)) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now(), revision })
   }
 
   /** A run may have ended before the record said that it runs: the look that its end asked for has found nothing then. */

@@ -67,6 +67,8 @@ export class Timer implements HostedTimer {
   readonly #repeatMs: number
   readonly #held = new Heap<Held>((entry) => entry.at)
   readonly #looks: Looks
+  /** Schedules of which a tick is held, and until when. */
+  readonly #ticks = new Map<string, number>()
   readonly #mending: Mending
   #salt = ''
   readonly #doubts: Doubts
@@ -93,7 +95,12 @@ export class Timer implements HostedTimer {
     const window = host.broker.assets.dedupeWindowMs(spec)
     this.#repeatMs = Math.min(PUBLISH_REPEAT_MS, window * SAFE_SHARE_OF_WINDOW)
     this.#doubts = new Doubts(host.broker.assets.leaseMs(spec))
-    this.#looks = new Looks(spec, { broker: host.broker, clock: host.clock, services: host.schedules })
+    this.#looks = new Looks(spec, {
+      broker: host.broker,
+      clock: host.clock,
+      services: host.schedules,
+      isHeld: (schedule, at) => this.#isHeld(schedule, at),
+    })
     this.#mending = new Mending(spec.name, this.#looks, host)
   }
 
@@ -265,7 +272,7 @@ export class Timer implements HostedTimer {
     if (forSchedule?.kind === 'after') return this.#onNotice(delivery, forSchedule.target, forSchedule.schedule)
     if (forSchedule !== undefined) {
       const at = delivery.headers.number(H.due) ?? 0
-      return this.#hold({ delivery, at, schedule: forSchedule.schedule })
+      return this.#holdTick(delivery, at, forSchedule.schedule)
     }
     const due = readDue(delivery.read(), broker.subjects, this.#spec.name, this.#salt)
     if (due.failure !== undefined) return this.#bury(delivery, due.message, due.failure)
@@ -279,6 +286,17 @@ export class Timer implements HostedTimer {
       },
       () => broker.acks.nak(delivery, NAK_MS, systemClock.monotonic() + NAK_MS, () => this.#idle()),
     )
+  }
+
+  /** Of several ticks of a schedule the first is enough: the look at its time sees what comes next. */
+  #holdTick(delivery: Delivery, at: number, schedule: string): void {
+    if (this.#isHeld(schedule, at)) return this.#ack(delivery)
+    this.#ticks.set(schedule, at)
+    this.#hold({ delivery, at, schedule })
+  }
+
+  #isHeld(schedule: string, at: number): boolean {
+    return (this.#ticks.get(schedule) ?? Infinity) <= at
   }
 
   #hold(entry: Held): void {
@@ -310,7 +328,10 @@ export class Timer implements HostedTimer {
 
   #release(held: Held): void {
     const { delivery, due } = held
-    if (due === undefined) return this.#look(delivery, this.#looks.look(held.schedule, delivery.count))
+    if (due === undefined) {
+      if (this.#ticks.get(held.schedule) === held.at) this.#ticks.delete(held.schedule)
+      return this.#look(delivery, this.#looks.look(held.schedule, delivery.count))
+    }
     const isDoubtful = this.#doubts.has(delivery)
     if (!due.isReplaceable && !isDoubtful) return this.#publish(delivery, due)
     const { settlesInMs } = this.#doubts

@@ -105,6 +105,12 @@ export class Assets {
     return made
   }
 
+  /** The streams of an actor, without the consumers that its workers pull from: what schedules need. */
+  async streams(spec: ActorSpec): Promise<void> {
+    await this.mailbox(spec)
+    await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
+  }
+
   /** Everything that a worker of the actor needs; returns the queues to pull from, highest lane first. */
   async worker(spec: ActorSpec): Promise<{ lanes: Queue[]; later: Queue; due: { stream: string; consumer: string } }> {
     await this.mailbox(spec)

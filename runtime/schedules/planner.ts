@@ -280,9 +280,16 @@ function catchUpAll(draft: Draft, newest: Planned): void {
   missBefore(draft, oldest.planned, late(draft))
   draft.cursor = newest.planned
   const paceMs = pace === undefined ? PACE_MS : parseDuration(pace, 'pace')
-  const range = { after: oldest.planned - 1, until: newest.planned - 1, at: draft.now, paceMs }
-  draft.spans.push({ by: 'catchUp', ...range })
+  caughtUp(draft, { by: 'catchUp', after: oldest.planned - 1, until: newest.planned - 1, at: draft.now, paceMs })
   admit(draft, { planned: newest.planned, by: 'rule' })
+}
+
+/** One range, however often timers fall behind: what was accounted for in between is found in the ledger, and passed over. */
+function caughtUp(draft: Draft, span: Span): void {
+  const open = draft.spans.findIndex(({ by }) => by === 'catchUp')
+  const before = draft.spans[open]
+  if (before === undefined) draft.spans.push(span)
+  else draft.spans[open] = { ...before, until: span.until, paceMs: span.paceMs }
 }
 
 /** The first that is due since a moment. */
@@ -363,6 +370,7 @@ function nextOfSpan({ id, record }: Draft, { by, after, until }: Span): number |
 /** What one step came to, when it was carried out. */
 export interface Done {
   readonly step: Step
+  /** `known`: a range met one that was accounted for before, for another reason. */
   readonly result: 'sent' | 'skipped' | 'missed' | 'waiting' | 'known'
   /** As it stands in the ledger: one that was asked for may have moved to a free millisecond. */
   readonly occurrence: Occurrence
@@ -379,6 +387,7 @@ export function carriedOut(record: ScheduleRecord, { state, pause }: Plan, done:
     at === undefined ? [] : [{ planned, at }],
   )
   const sent = done.filter(({ result }) => result === 'sent')
+  const known = done.filter(({ result }) => result === 'known').map(({ occurrence }) => occurrence)
   const last = sent.at(-1)?.occurrence.planned
   const counted = (result: Done['result']): number =>
     done.reduce((sum, one) => (one.result === result ? sum + one.count : sum), 0)
@@ -387,6 +396,11 @@ export function carriedOut(record: ScheduleRecord, { state, pause }: Plan, done:
     ...state,
     running: isTracked(definition) ? [...state.running, ...running].slice(-MAX_TRACKED) : [],
     waiting: state.waiting.map((one) => done.find(({ step }) => step.occurrence === one)?.occurrence ?? one),
+    // What a range passes over takes none of its time, and no place within the limit.
+    spans: state.spans.map((span) =>
+      known.some(({ planned }) => planned === span.after) ? { ...span, at: span.at - span.paceMs } : span,
+    ),
+    limited: state.limited - known.filter(isLimited).length,
     ...(last === undefined ? {} : { last }),
     counts: {
       sent: counts.sent + counted('sent'),

@@ -310,7 +310,7 @@ export class Schedules {
   async #prepare(id: string, { actor, definition, spec }: Resolved): Promise<void> {
     const { broker } = this.#host
     if (spec === undefined) await this.#checkActor(actor, definition)
-    else await (broker.assets.settings.manage ? broker.assets.worker(spec) : broker.assets.mailbox(spec))
+    else await broker.assets.streams(spec)
     await this.#checkElsewhere(id, actor)
     await broker.assets.schedules(actor)
   }
@@ -364,7 +364,8 @@ export class Schedules {
         const now = clock.now()
         const at = nextLook(id, current, now, this.#host)
         if (at !== undefined && at <= now) await wakeSchedule(broker, actor, id, now, `${parked}`, TICK_AWAY_MS)
-        else if (at !== undefined) await parkTick(broker, actor, id, at, { now, awayMs: TICK_AWAY_MS })
+        else if (at !== undefined)
+          await parkTick(broker, actor, id, at, { now, revision: parked, awayMs: TICK_AWAY_MS })
         const found = await readStored(broker, actor, id)
         if (found.record === undefined || isBroken(found.record) || found.revision === parked) return
         parked = found.revision

@@ -119,7 +119,7 @@ describe.each(CASES)('a timer with $what', ({ input, after, ends }) => {
       const clock = { now: () => now } as ServerClock
       const [spec] = [actor.digest.spec]
       if (spec === undefined) throw new Error('the actor has no definition')
-      const made = new Looks(spec, { broker, clock, services: services as never })
+      const made = new Looks(spec, { broker, clock, services: services as never, isHeld: () => false })
       made.salt = await link.broker.assets.timerSalt('mailer')
       await made.look('s')
     }
