@@ -101,8 +101,8 @@ export class RunContext implements Context {
   /** Monotonic ms by which it must be over however long it waits first: the message's deadline. */
   readonly #latestAt: number
   #limitAt: number
-  /** Told once, when it is told to stop: for whoever runs it elsewhere. */
-  onAbort: ((reason: AbortedError) => void) | undefined
+  /** A broadcast: of an isolated actor it runs in every thread or process. */
+  isForAll = false
   /** The next crash makes it poison: nothing else is to run beside it. */
   isSuspect = false
   /** What ran it is gone, and this is what is known of its end. */
@@ -118,6 +118,7 @@ export class RunContext implements Context {
   #schedule: ScheduleContext | undefined
   #controller: AbortController | undefined
   #aborted: AbortedError | undefined
+  #abortListeners: Set<(reason: AbortedError) => void> | undefined
   #sender: ChildSender | undefined
   #log: Logger | undefined
   #headers: Record<string, string> | undefined
@@ -201,7 +202,15 @@ export class RunContext implements Context {
     if (this.#aborted) return
     this.#aborted = reason
     this.#controller?.abort(reason)
-    this.onAbort?.(reason)
+    for (const tell of this.#abortListeners ?? []) tell(reason)
+  }
+
+  /** For whoever runs it elsewhere: `tell` is called once, at once where it was told to stop before. Returns what ends that. */
+  whenAborted(tell: (reason: AbortedError) => void): () => void {
+    const listeners = (this.#abortListeners ??= new Set())
+    listeners.add(tell)
+    if (this.#aborted !== undefined) tell(this.#aborted)
+    return () => void listeners.delete(tell)
   }
 
   remaining(): number {

@@ -37,6 +37,22 @@ export function watchHope(
   return () => clearInterval(timer)
 }
 
+const LAST_MOMENT_MS = 2_000
+
+/** Stops what there is; then its program is told, or its process ends with code 1. */
+export async function afterGivingUp(
+  error: Error,
+  stop: () => Promise<void>,
+  onGiveUp: ((error: Error) => void) | undefined,
+): Promise<void> {
+  // First: whoever waits for the stop may end the process itself.
+  if (onGiveUp === undefined) process.exitCode = 1
+  await stop()
+  if (onGiveUp !== undefined) return onGiveUp(error)
+  // A program that holds on to nothing else ends by itself; one that does has a moment to close it.
+  setTimeout(() => process.exit(1), LAST_MOMENT_MS).unref()
+}
+
 function hopeless({ isRefused }: Away, forMs: number): UnavailableError {
   const why = isRefused ? 'NATS refuses our credentials' : 'NATS could not be reached'
   const text = `expected a connection to NATS, but ${why} for ${formatDuration(Math.round(forMs / 1_000) * 1_000)} (nats.giveUpAfter)`

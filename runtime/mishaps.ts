@@ -2,7 +2,7 @@
 import { MOST_NAMED } from './broker/beats.ts'
 import type { Connection } from './broker/connection.ts'
 import type { RunContext } from './context.ts'
-import { toFailure } from './errors.ts'
+import { toError, toFailure } from './errors.ts'
 import type { SystemEvent, SystemEvents } from './events.ts'
 import type { Logger } from './log.ts'
 import type { ProcessWatchHost } from './processWatch.ts'
@@ -45,6 +45,15 @@ export class Mishaps implements ProcessWatchHost {
       .slice(0, MOST_NAMED)
     this.#host.log.warn('the event loop stood still: a handler blocks it', { forMs, running })
     this.#host.tell('blocked', { forMs, isOver: true, running })
+  }
+
+  /** Does what may fail and must not hold anything up. */
+  async survive(what: string, act: () => unknown): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#host.log.error(what, { error: toError(error) })
+    }
   }
 
   /** Returns what ends the watch. */

@@ -1,5 +1,6 @@
 /** What a system watches of its process: rejections that a handler left behind, and an event loop that stands still. */
-import { BEAT_MS } from './broker/beats.ts'
+import type { Config } from '../config/index.ts'
+import { BEAT_MS, type BeatSettings } from './broker/beats.ts'
 import type { RunContext } from './context.ts'
 import { toError } from './errors.ts'
 import { runOfScope } from './flow/scope.ts'
@@ -36,5 +37,18 @@ export function watchProcess(host: ProcessWatchHost, { blockedAfterMs, beats }: 
   return () => {
     clearInterval(beat)
     process.off('unhandledRejection', onLeak)
+  }
+}
+
+/** What the keeper's thread needs to tell of this loop while it stands still. `logsElsewhere`: the lines have a logger of the program's. */
+export function beatSettings(config: Config, memory: BeatSettings['memory'], logsElsewhere: boolean): BeatSettings {
+  const { namespace, system, mailbox, events, logLevel: level, logFormat: format } = config
+  return {
+    memory,
+    blockedAfterMs: mailbox.blockedAfterMs,
+    namespace,
+    system,
+    tells: events !== 'off',
+    log: logsElsewhere ? undefined : { level, format },
   }
 }

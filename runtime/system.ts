@@ -1,6 +1,3 @@
-import { SupervisorActor } from '../actors/supervisor/supervisor.ts'
-import { Timer } from '../actors/timer/timer.ts'
-import { loadConfig, type Config } from '../config/index.ts'
 /**
  * A system: everything that one process hosts. This file wires it, and nothing else does.
  *
@@ -10,93 +7,42 @@ import { loadConfig, type Config } from '../config/index.ts'
  * Stopping is the reverse, so that nothing loses what it needs: actors take no more, and drain, in the tree's order →
  * control → cancels → keeper → connection → own server. (Control last of all that is told: a stop can still be hurried.)
  */
+import { SupervisorActor } from '../actors/supervisor/supervisor.ts'
+import { Timer } from '../actors/timer/timer.ts'
 import type { ActorSpec } from './actor.ts'
-import { applicationOf, type Application } from './application.ts'
-import type { BeatSettings } from './broker/beats.ts'
+import type { Application } from './application.ts'
 import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
 import { Cancelling } from './cancelling.ts'
-import { toError } from './errors.ts'
 import type { SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
-import { watchHope } from './hopeless.ts'
+import { afterGivingUp, watchHope } from './hopeless.ts'
 import type { HostedActor, HostedTimer } from './hosted.ts'
 import { Hosting } from './hosting.ts'
-import { checkMayRun } from './isolation/inside/forbidden.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Mishaps } from './mishaps.ts'
 import type { HealthParts } from './observe/health.ts'
 import { Observing } from './observe/observing.ts'
 import { Budget, endRule, whenDone, type EndRule } from './onceAndOut.ts'
-import { watchProcess } from './processWatch.ts'
+import { beatSettings, watchProcess } from './processWatch.ts'
 import { Roster } from './roster.ts'
-import { declarationsOf, declareAtStart, type Declaration } from './schedules/declaring.ts'
+import { declareAtStart, type Declaration } from './schedules/declaring.ts'
 import { handleSignals } from './signals.ts'
 import { buildSupervisor } from './supervision/build.ts'
 import type { Exit } from './supervision/child.ts'
-import { rootCause } from './supervision/failures.ts'
 import { Supervision, type Scaled } from './supervision/supervision.ts'
 import type { Supervisor } from './supervision/supervisor.ts'
 import { actorsOf, type SupervisorSpec } from './supervision/treeSpec.ts'
-import { configOf, treeOf, type HostOptions, type RunOptions, type SystemOptions } from './systemOptions.ts'
+import type { HostOptions } from './systemOptions.ts'
 import { systemClock } from './time/clock.ts'
 import { parseDuration, type Duration } from './time/duration.ts'
-import { linkTo, Troupe, type ConnectOptions, type Link } from './troupe.ts'
+import { Troupe, type Link } from './troupe.ts'
 import { StatusAnswers } from './view/systems.ts'
 
-/** A system that was planned and not started yet. */
-export interface PlannedSystem extends AsyncDisposable {
-  /** Starts it, once; resolves when its workers pull. Throws `ConfigError`, `UnavailableError`, `BrokerError`, and what a worker's start throws. */
-  start(): Promise<System>
-  /** Stops it, also while it starts. See `System.stop`. */
-  stop(options?: { within?: Duration }): Promise<void>
-}
-
-/** Plans a system from its supervision tree. Throws `ConfigError` (`INVALID_OPTION`, `NOT_AN_ACTOR`) at once where the tree is none. */
-export function createSystem(options: SystemOptions): PlannedSystem {
-  treeOf(options)
-  let started: Promise<System> | undefined
-  const start = (): Promise<System> => (started ??= run(options))
-  const stop: PlannedSystem['stop'] = async (how) => (await started?.catch(() => undefined))?.stop(how)
-  return { start, stop, [Symbol.asyncDispose]: stop }
-}
-
-/** Starts a system and resolves when its workers pull. Throws what `PlannedSystem.start` throws. */
-export async function run(options: RunOptions | SystemOptions): Promise<System> {
-  treeOf(options)
-  const { config, root } = await loadConfig({ overrides: configOf(options) })
-  return startSystem(config, root, options)
-}
-
-type StartOptions = HostOptions &
-  Pick<ConnectOptions, 'sending'> &
-  (Pick<RunOptions, 'actors'> | Pick<SystemOptions, 'supervise'>)
-
-/** The same from a configuration that was loaded already; `open` for who needs to hold the link too. */
-export async function startSystem(config: Config, root: string, options: StartOptions, open = linkTo): Promise<System> {
-  checkMayRun()
-  const tree = treeOf(options)
-  const declarations = await declarationsOf(actorsOf(tree), config.schedules)
-  const link = await open(config, root, options.sending)
-  const application = await applicationOf(root)
-  const version = config.version ?? application.version
-  const system = new System(link, tree, options, { ...application, version })
-  try {
-    await system.start()
-    await system.declare(declarations)
-  } catch (error) {
-    await system.stop({ within: 0 }).catch(() => {})
-    throw rootCause(toError(error))
-  }
-  return system
-}
-
 const GRACE_MS = 5_000
-/** A worker that does not end after its grace has so much longer to give up and settle what it holds. */
-const OVERDUE_MS = 10_000
 
 export class System {
   readonly name: string
@@ -170,18 +116,25 @@ export class System {
       report: (report) => this.#supervisor.report(report),
       worker: (spec) => this.#life(spec),
       stopWithinMs: config.shutdown.withinMs,
-      overdueMs: 2 * this.#graceMs + OVERDUE_MS,
+      graceMs: this.#graceMs,
     })
-    const scale = (actor: string, size: number): Scaled => this.#scale(actor, size)
+    const scale = (actor: string, size: number): Scaled =>
+      this.#hosting?.scale(actor, size, 'by hand') ?? { from: size, to: size }
     this.supervision = new Supervision(this.#root, this.#roster, scale)
-    const names = this.#specs.map((spec) => spec.name)
-    this.#cancelling = new Cancelling({ ...host, broker, keepMs: config.retention.cancelsMs }, names)
+    const cancelling = { ...host, broker, keepMs: config.retention.cancelsMs }
+    this.#cancelling = new Cancelling(
+      cancelling,
+      Array.from(this.#specs, ({ name }) => name),
+    )
     this.#stopped = new Promise((resolve) => (this.#markStopped = resolve))
   }
 
   /** What runs here, by actor. */
   get hosted(): ReadonlyMap<string, HostedActor> {
     return this.#roster.present
+  }
+  get #names(): string[] {
+    return this.#specs.map(({ name }) => name)
   }
   get stopping(): boolean {
     return this.#stopping !== undefined
@@ -205,8 +158,8 @@ export class System {
     await this.observing.open()
     await broker.assets.shared()
     await clock.start()
-    const onLost = (error: Error): void => this.#onKeeperLost(error)
-    const keeper = await Keeper.start(broker.connection.settings, this.#beatSettings(), onLost)
+    const beats = beatSettings(config, this.#beats, this.#options.logger !== undefined)
+    const keeper = await Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
       () => keeper.stop(),
@@ -230,12 +183,12 @@ export class System {
     this.#answers.start()
     await this.control.start()
     if (!this.stopping) this.#phase = 'running'
-    this.tell('started', { actors: this.#specs.map((spec) => spec.name), pid: process.pid })
+    this.tell('started', { actors: this.#names, pid: process.pid })
     this.log.info('started', {
       system: this.name,
       server: broker.connection.server,
       namespace: config.namespace,
-      actors: this.#specs.map((spec) => spec.name),
+      actors: this.#names,
     })
     if (this.#options.until !== undefined) void this.#endWhenDone()
   }
@@ -248,13 +201,11 @@ export class System {
       log: this.log,
       tell: (event: 'schedule', data: Omit<SystemEvents['schedule'], keyof SystemEvent>) => this.tell(event, data),
     }
-    const actors = this.#specs.map((spec) => spec.name)
-    await declareAtStart(host, actors, declarations)
+    await declareAtStart(host, this.#names, declarations)
   }
 
   async #endWhenDone(): Promise<void> {
-    const workers = (): ReadonlyMap<string, ActorWorker> => this.workers
-    const host = { broker: this.#link.broker, budget: this.#budget, workers, stopped: this.stopped }
+    const host = { broker: this.#link.broker, budget: this.#budget, workers: () => this.workers, stopped: this.stopped }
     const reason = await whenDone(host, this.#end)
     if (reason === undefined) return
     this.log.info('ending, as asked', { reason })
@@ -284,7 +235,7 @@ export class System {
     this.log.info('stopping', { system: this.name, withinMs })
     this.tell('stopping', {})
     await this.#root.stop(withinMs)
-    await this.#lastHook()
+    await this.#mishaps.survive('onStop of the system failed', () => this.#options.onStop?.(this))
     this.tell('stopped', {})
     for (const cleanup of this.#cleanups.toReversed()) await cleanup()
     await this.#link.close()
@@ -295,10 +246,6 @@ export class System {
   #life(spec: ActorSpec): HostedActor {
     if (this.#hosting === undefined) throw new TypeError('an actor was started before its system')
     return this.#hosting.host(spec)
-  }
-
-  #scale(actor: string, size: number): Scaled {
-    return this.#hosting?.scale(actor, size, 'by hand') ?? { from: size, to: size }
   }
 
   #hostingWith(keeper: Keeper, pulse: Pulse): Hosting {
@@ -326,15 +273,6 @@ export class System {
     })
   }
 
-  /** Whatever it does, the system stops. */
-  async #lastHook(): Promise<void> {
-    try {
-      await this.#options.onStop?.(this)
-    } catch (error) {
-      this.log.error('onStop of the system failed', { error: toError(error) })
-    }
-  }
-
   #onKeeperLost(error: Error): void {
     this.tell('trouble', { problem: `the keeper of leases ended: ${error.message}` })
     void this.#giveUp(new Error(`the keeper of leases ended, and long runs would be taken by others: ${error.message}`))
@@ -349,33 +287,14 @@ export class System {
 
   /** Nothing here can mend it: what runs this process must. */
   async #giveUp(error: Error): Promise<void> {
-    const { onGiveUp } = this.#options
     this.#phase = 'ended'
     this.log.error('giving up: the system stops', { error })
-    if (onGiveUp === undefined) process.exitCode = 1
-    await this.stop()
-    if (onGiveUp !== undefined) onGiveUp(error)
-    // A program that holds on to nothing else ends by itself; one that does has a moment to close it.
-    else setTimeout(() => process.exit(1), LAST_MOMENT_MS).unref()
-  }
-
-  #beatSettings(): BeatSettings {
-    const { namespace, mailbox, events, logLevel: level, logFormat: format } = this.#link.config
-    return {
-      memory: this.#beats,
-      blockedAfterMs: mailbox.blockedAfterMs,
-      namespace,
-      system: this.name,
-      tells: events !== 'off',
-      log: this.#options.logger === undefined ? { level, format } : undefined,
-    }
+    await afterGivingUp(error, () => this.stop(), this.#options.onGiveUp)
   }
 
   #watchProcess(): void {
     if (this.#options.signals !== false) this.#cleanups.push(handleSignals(this))
-    const { blockedAfterMs } = this.#link.config.mailbox
-    this.#cleanups.push(watchProcess(this.#mishaps, { blockedAfterMs, beats: this.#beats }))
+    const { mailbox } = this.#link.config
+    this.#cleanups.push(watchProcess(this.#mishaps, { ...mailbox, beats: this.#beats }))
   }
 }
-
-const LAST_MOMENT_MS = 2_000

@@ -61,13 +61,13 @@ export class Live {
   /** Runs one; never rejects. */
   async run(name: string, headers: HeaderBlock, data: Uint8Array, counted: LiveKind = 'calls'): Promise<LiveReply> {
     const from = systemClock.monotonic()
-    const reply = await this.#run(name, headers, data)
+    const reply = await this.#run(name, headers, data, counted)
     const error = reply.ok ? undefined : `${reply.code}:${reply.description}`
     this.#host.tally.of(name)[counted].ended(systemClock.monotonic() - from, error)
     return reply
   }
 
-  async #run(name: string, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
+  async #run(name: string, headers: HeaderBlock, data: Uint8Array, kind: LiveKind): Promise<LiveReply> {
     const spec = this.#host.spec.messages.get(name)
     if (spec === undefined) return refusal(LIVE_CODES.invalid, new Error(`no message ${name}`))
     if (this.#host.stopping) return refusal(LIVE_CODES.stopping, new Error('this worker is stopping'))
@@ -79,6 +79,7 @@ export class Live {
       systemClock.monotonic() + this.#limit(spec),
     )
     ctx.isLive = true
+    ctx.isForAll = kind === 'broadcasts'
     const ended = this.#answer(spec, ctx, headers, data)
     const entry = { ctx, ended }
     this.#running.add(entry)

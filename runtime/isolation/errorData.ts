@@ -61,7 +61,8 @@ const LONGEST = 64 * 1024
 export function toErrorData(thrown: unknown, depth = DEEPEST): ErrorData {
   const error = toError(thrown)
   const { name, message, stack, cause, ...own } = error as Error & Record<string, unknown>
-  const list: unknown = own['errors']
+  // Of an AggregateError it is no enumerable field.
+  const list: unknown = (error as { errors?: unknown }).errors
   const deeper = depth > 0
   return {
     type: typeOf(error),

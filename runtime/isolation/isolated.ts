@@ -120,9 +120,9 @@ export class IsolatedActor {
   async #answer(member: Member, call: Extract<FromMember, { kind: 'call' }>): Promise<void> {
     try {
       const value = await this.#act(call)
-      member.tell({ kind: 'answer', call: call.call, value })
+      member.send({ kind: 'answer', call: call.call, value })
     } catch (error) {
-      member.tell({ kind: 'answer', call: call.call, error: toErrorData(error) })
+      member.send({ kind: 'answer', call: call.call, error: toErrorData(error) })
     }
   }
 

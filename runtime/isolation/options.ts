@@ -1,7 +1,7 @@
 /** Where an actor's handlers run, as people write it, checked and with its defaults. */
-import { ConfigError, describe, didYouMean } from '../errors.ts'
+import { checkKeys, count, invalid, oneOf, positive } from '../checks.ts'
 import { parseSize, type Size } from '../size.ts'
-import { parseDuration, type Duration } from '../time/duration.ts'
+import type { Duration } from '../time/duration.ts'
 import { fileUrl } from './callSite.ts'
 
 /**
@@ -67,7 +67,7 @@ export interface Isolation {
 }
 
 export const ISOLATION_KEYS = ['isolate', 'memoryLimit', 'recycle', 'module'] as const
-const KINDS: readonly unknown[] = ['inline', 'thread', 'process']
+const KINDS: readonly IsolationKind[] = ['inline', 'thread', 'process']
 const ISOLATE_KEYS = ['kind', 'workers', 'spares', 'execArgv', 'connection']
 const RECYCLE_KEYS = ['afterMessages', 'aboveMemory', 'atAge', 'jitter']
 
@@ -81,17 +81,18 @@ export function resolveIsolation(
   { isolate = 'inline', memoryLimit, recycle, module }: IsolationOptions,
   caller: () => string | undefined,
 ): Isolation | undefined {
-  const given = typeof isolate === 'string' ? { kind: isolate } : record(isolate, `${name}.isolate`, ISOLATE_KEYS)
-  const { kind, workers, spares, execArgv, connection = false } = given as IsolateOptions
-  if (!KINDS.includes(kind)) throw invalid(`${name}.isolate`, 'inline, thread or process', kind)
-  if (kind === 'inline') return inline(name, { memoryLimit, recycle })
-  if (typeof connection !== 'boolean') throw invalid(`${name}.isolate.connection`, 'true or false', connection)
+  const path = `${name}.isolate`
+  const given = typeof isolate === 'string' ? { kind: isolate } : record<IsolateOptions>(isolate, path, ISOLATE_KEYS)
+  const kind = oneOf(given.kind, KINDS, path)
+  if (kind === 'inline') return inline(path, { memoryLimit, recycle })
+  const { workers, spares, execArgv, connection = false } = given
+  if (typeof connection !== 'boolean') throw invalid(`${path}.connection`, 'true or false', connection)
   return {
     kind,
-    module: moduleUrl(name, module, caller),
-    workers: count(workers, `${name}.isolate.workers`, 1),
-    spares: count(spares, `${name}.isolate.spares`, 0),
-    execArgv: flags(execArgv, `${name}.isolate.execArgv`),
+    module: moduleUrl(`${name}.module`, module, caller),
+    workers: count(workers, `${path}.workers`),
+    spares: count(spares, `${path}.spares`, 0),
+    execArgv: flags(execArgv, `${path}.execArgv`),
     connection,
     memoryLimitBytes: memoryLimit === undefined ? undefined : parseSize(memoryLimit, `${name}.memoryLimit`),
     recycle: recycleRule(recycle, `${name}.recycle`),
@@ -99,58 +100,42 @@ export function resolveIsolation(
 }
 
 /** What only threads and processes can hold is refused: a limit that is not kept is worse than none. */
-function inline(name: string, only: { readonly memoryLimit: unknown; readonly recycle: unknown }): undefined {
+function inline(path: string, only: { readonly memoryLimit: unknown; readonly recycle: unknown }): undefined {
   const key = Object.entries(only).find(([, value]) => value !== undefined)?.[0]
   if (key === undefined) return undefined
-  throw invalid(
-    `${name}.isolate`,
-    `thread or process where ${key} is given, since inline code can't be ended`,
-    'inline',
-  )
+  throw invalid(path, `thread or process where ${key} is given, since inline code can't be ended`, 'inline')
 }
 
-function moduleUrl(name: string, module: unknown, caller: () => string | undefined): string {
+function moduleUrl(path: string, module: unknown, caller: () => string | undefined): string {
   const given = module instanceof URL ? module.href : module
   const url = given === undefined ? caller() : typeof given === 'string' ? fileUrl(given) : undefined
   if (url !== undefined) return url
   const what = 'the URL or absolute path of the module that exports the actor, as in module: import.meta.url'
-  throw invalid(`${name}.module`, what, given)
+  throw invalid(path, what, given)
 }
 
-function recycleRule(recycle: unknown, name: string): RecycleRule | undefined {
+function recycleRule(recycle: RecycleOptions | undefined, path: string): RecycleRule | undefined {
   if (recycle === undefined) return undefined
-  const { afterMessages, aboveMemory, atAge, jitter = 0.1 } = record(recycle, name, RECYCLE_KEYS) as RecycleOptions
+  const given = record<RecycleOptions>(recycle, path, RECYCLE_KEYS)
+  const { afterMessages, aboveMemory, atAge, jitter = 0.1 } = given
   if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) {
-    throw invalid(`${name}.jitter`, 'a number from 0 to 1', jitter)
+    throw invalid(`${path}.jitter`, 'a number from 0 to 1', jitter)
   }
   return {
-    afterMessages: count(afterMessages, `${name}.afterMessages`, 1),
-    aboveBytes: aboveMemory === undefined ? undefined : parseSize(aboveMemory, `${name}.aboveMemory`),
-    atAgeMs: atAge === undefined ? undefined : parseDuration(atAge, `${name}.atAge`),
+    afterMessages: count(afterMessages, `${path}.afterMessages`),
+    aboveBytes: aboveMemory === undefined ? undefined : parseSize(aboveMemory, `${path}.aboveMemory`),
+    atAgeMs: positive(atAge, `${path}.atAge`),
     jitter,
   }
 }
 
-function record(value: unknown, name: string, keys: readonly string[]): object {
-  if (typeof value !== 'object' || value === null) throw invalid(name, `an object with ${keys.join(', ')}`, value)
-  const wrong = Object.keys(value).find((key) => !keys.includes(key))
-  if (wrong !== undefined) throw invalid(name, `made of ${keys.join(', ')}`, wrong, didYouMean(wrong, keys))
+function record<T extends object>(value: T, path: string, keys: readonly string[]): T {
+  if (typeof value !== 'object' || value === null) throw invalid(path, `an object with ${keys.join(', ')}`, value)
+  checkKeys(value, keys, path)
   return value
 }
 
-function count(value: unknown, name: string, from: number): number | undefined {
-  if (value === undefined) return undefined
-  if (typeof value === 'number' && Number.isInteger(value) && value >= from) return value
-  throw invalid(name, `a whole number from ${from}`, value)
-}
-
-function flags(value: unknown, name: string): readonly string[] | undefined {
+function flags(value: unknown, path: string): readonly string[] | undefined {
   if (value === undefined || (Array.isArray(value) && value.every((flag) => typeof flag === 'string'))) return value
-  throw invalid(name, "a list of Node's flags, such as ['--expose-gc']", value)
-}
-
-function invalid(name: string, expected: string, got: unknown, hint = ''): ConfigError {
-  return new ConfigError('INVALID_OPTION', `expected ${name} to be ${expected}, got: ${describe(got)}${hint}`, {
-    data: { name },
-  })
+  throw invalid(path, "a list of Node's flags, such as ['--expose-gc']", value)
 }

@@ -2,7 +2,6 @@
 import type { RunContext } from '../context.ts'
 
 export class Task {
-  readonly name: string
   readonly payload: unknown
   readonly ctx: RunContext
   readonly #resolve: (value: unknown) => void
@@ -10,14 +9,9 @@ export class Task {
   /** Begins its time limit, where it had to wait for a place. */
   #beginLimit: (() => void) | undefined
 
-  constructor(
-    what: { readonly name: string; readonly payload: unknown; readonly ctx: RunContext },
-    resolve: (value: unknown) => void,
-    reject: (error: Error) => void,
-  ) {
-    this.name = what.name
-    this.payload = what.payload
-    this.ctx = what.ctx
+  constructor(payload: unknown, ctx: RunContext, resolve: (value: unknown) => void, reject: (error: Error) => void) {
+    this.payload = payload
+    this.ctx = ctx
     this.#resolve = resolve
     this.#reject = reject
   }
@@ -31,11 +25,9 @@ export class Task {
     this.#beginLimit?.()
   }
   done(value: unknown): void {
-    this.ctx.onAbort = undefined
     this.#resolve(value)
   }
   failed(error: Error): void {
-    this.ctx.onAbort = undefined
     this.#reject(error)
   }
 }

@@ -10,9 +10,12 @@ export interface BuildHost extends SupervisorHost {
   worker(actor: ActorSpec): Child
   /** For workers that set none: ms. */
   readonly stopWithinMs: number
-  /** How much longer a worker may take to give up what did not stop: ms. */
-  readonly overdueMs: number
+  /** Between a run's signal and giving it up: ms. */
+  readonly graceMs: number
 }
+
+/** A worker that does not end after its grace, twice, has so much longer to give up and settle what it holds. */
+const OVERDUE_MS = 10_000
 
 export function buildSupervisor(spec: SupervisorSpec, host: BuildHost): Supervisor {
   const children = spec.children.map((child) => childSpec(child, host))
@@ -27,7 +30,7 @@ function childSpec(spec: TreeSpec, host: BuildHost): ChildSpec {
     restart,
     significant,
     stopWithinMs: stopWithinMs ?? (kind === 'worker' ? host.stopWithinMs : Infinity),
-    overdueMs: host.overdueMs,
+    overdueMs: 2 * host.graceMs + OVERDUE_MS,
     make: () => (spec.kind === 'worker' ? host.worker(spec.actor) : buildSupervisor(spec, host)),
   }
 }

@@ -9,7 +9,8 @@
  * accident. Tests in any number of processes share it.
  */
 import { loadConfig, type ConfigInput } from '../../config/index.ts'
-import { startSystem, type System } from '../system.ts'
+import { startSystem } from '../starting.ts'
+import type { System } from '../system.ts'
 import { configOf, type RunOptions, type SystemOptions } from '../systemOptions.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock, type Clock } from '../time/clock.ts'

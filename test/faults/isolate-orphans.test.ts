@@ -11,7 +11,7 @@ import { NAMESPACE, until } from './bed.ts'
 import { startChild, type Child } from './child.ts'
 import { frailProcess } from './fixtures/frail.ts'
 import { readJournals } from './fixtures/journal.ts'
-import { commandOf, descendantsOf, isRunning, isZombie } from './pids.ts'
+import { commandOf, descendantsOf, isRunning, isZombie, slowness } from './pids.ts'
 
 describe('a system with child processes', () => {
   let server: TestServer
@@ -55,7 +55,7 @@ describe('a system with child processes', () => {
     await until('their end', () => !pids.some(isRunning), 5_000)
     const took = performance.now() - from
     console.log(`orphans: ${pids.length} processes ended ${Math.round(took)} ms after the kill of their system`)
-    expect(took).toBeLessThan(1_500)
+    expect(took).toBeLessThan(1_000 * (await slowness()))
     await cancelAll('killed')
   })
 

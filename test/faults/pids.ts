@@ -1,5 +1,7 @@
 /** Processes as the kernel has them. */
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 
 /** Whether it runs. One that has ended and waits for its parent to ask (a zombie) does not: `isZombie` tells. */
 export function isRunning(pid: number): boolean {
@@ -35,6 +37,16 @@ export function commandOf(pid: number): string {
   } catch {
     return ''
   }
+}
+
+/** What starting a bare Node takes on a machine that has nothing else to do, with room to spare: ms. */
+const BARE_START_MS = 150
+
+/** How many times slower than that the machine is now, from 1: times that are promised for an idle one are held against it. */
+export async function slowness(): Promise<number> {
+  const from = performance.now()
+  await promisify(execFile)(process.execPath, ['-e', '0'])
+  return Math.max(1, (performance.now() - from) / BARE_START_MS)
 }
 
 function stateOf(pid: number): string | undefined {

@@ -48,12 +48,6 @@ describe('troupe dev', () => {
     expect(await ask()).toBe('"two"')
   })
 
-  it('is back in well under a second', () => {
-    const [, second] = [...dev.output().matchAll(/ready in (\d+) ms/g)].map(([, ms]) => Number(ms))
-    // Measured about 100 ms; the bound leaves room for a busy machine.
-    expect(second).toBeLessThan(1_500)
-  })
-
   it('waits for the next change when a file can not be run, without a loop, and goes on then', async () => {
     await project.write('actors/word.ts', 'export const word = ')
     await dev.says('waiting for a change', 1)
@@ -96,6 +90,13 @@ describe('troupe dev', () => {
     await dev.says('out of the blue', 1)
     await dev.says('waiting for a change', 3)
     await project.troupe('cancel', 'echo', 'crash')
+  })
+
+  it('is back in well under a second', () => {
+    const [, ...restarts] = [...dev.output().matchAll(/ready in (\d+) ms/g)].map(([, ms]) => Number(ms))
+    // The fastest of them: on a busy machine a change may come before the next process waits.
+    expect(restarts.length).toBeGreaterThan(3)
+    expect(Math.min(...restarts)).toBeLessThan(1_000)
   })
 
   it('restarts by a key', async () => {

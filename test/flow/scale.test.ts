@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
 import { counting, many } from './fixtures/counting.ts'
+import { sleepers } from './fixtures/sleepers.ts'
 
 describe('a worker that is scaled up', () => {
   it('runs more at once, at once, and its leases are extended beyond the first table (P2)', async () => {
@@ -32,6 +33,33 @@ describe('a worker that is scaled up', () => {
     t.system.supervision.scale('kept', 7)
     await t.system.supervision.restart('kept')
     expect(t.system.supervision.tree()).toMatchObject([{ id: 'kept', restarts: 1, work: { concurrency: 7 } }])
+  })
+})
+
+describe('an actor in threads', () => {
+  it('has as many of them as its size needs, and loses nothing on the way up and down', async () => {
+    await using t = await testBundle({ actors: [sleepers] })
+    const nap = (count: number, ms: number): Promise<number[]> =>
+      Promise.all(Array.from({ length: count }, () => t.troupe.ask(sleepers.nap, { ms })))
+    expect(new Set(await nap(4, 1)).size).toBe(1)
+    t.system.supervision.scale('sleepers', 3)
+    const ready = (): number =>
+      (t.system.hosted.get('sleepers')?.members ?? []).filter(({ state }) => state === 'ready').length
+    await eventually('there are three', () => ready() === 3)
+    const all = nap(30, 100)
+    await eventually('three run', () => t.system.workers.get('sleepers')?.running.length === 3)
+    t.system.supervision.scale('sleepers', 1)
+    const ran = await all
+    expect(ran).toHaveLength(30)
+    expect(new Set(ran).size).toBe(3)
+    // Threads that are too many now end when they have been idle for a while; one runs at once from now on.
+    const more = nap(4, 100)
+    let most = 0
+    const look = setInterval(() => (most = Math.max(most, t.system.workers.get('sleepers')?.running.length ?? 0)), 5)
+    await more
+    clearInterval(look)
+    expect(most).toBe(1)
+    expect(t.system.workers.get('sleepers')?.counts).toMatchObject({ started: 38, done: 38 })
   })
 })
 

@@ -6,16 +6,17 @@
  * is gone, however that ended.
  */
 import { createRequire, register } from 'node:module'
-import { MessageChannel } from 'node:worker_threads'
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 
 import { readyForTypeScript } from '../../../config/importFile.ts'
+import type { Imported } from './bootHook.ts'
 
 /** What a process of `troupe dev` tells its parent. */
 export type FromChild =
   /** It is at its gate. */
   | { readonly kind: 'waiting' }
-  /** It imports these files; absolute paths. */
-  | { readonly kind: 'files'; readonly paths: readonly string[] }
+  /** It imports these files, or would if they were there; absolute paths. */
+  | { readonly kind: 'files' | 'missing'; readonly paths: readonly string[] }
   /** Its system has started: what `troupe start` says to any parent that listens, in the word that process managers know. */
   | 'ready'
 
@@ -26,8 +27,14 @@ function tell(message: FromChild): void {
 }
 
 const { port1, port2 } = new MessageChannel()
-port1.on('message', (path: string) => tell({ kind: 'files', paths: [path] }))
+const tellFile = ({ path, isMissing }: Imported): void => tell({ kind: isMissing ? 'missing' : 'files', paths: [path] })
+port1.on('message', tellFile)
 port1.unref()
+// A file that is missing ends the process at once: what the hook said of it may still wait to be read.
+process.on('exit', () => {
+  for (let next = receiveMessageOnPort(port1); next !== undefined; next = receiveMessageOnPort(port1))
+    tellFile(next.message as Imported)
+})
 // First: hooks that come later stand before it, and it sees what they make of a name.
 register(new URL('bootHook.js', import.meta.url).href, { data: { port: port2 }, transferList: [port2] })
 await Promise.all([import('../start.ts'), readyForTypeScript()])

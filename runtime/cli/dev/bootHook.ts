@@ -6,6 +6,13 @@ import type { InitializeHook, ResolveHook } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { MessagePort } from 'node:worker_threads'
 
+/** A file that was asked for. */
+export interface Imported {
+  readonly path: string
+  /** It is not there. */
+  readonly isMissing: boolean
+}
+
 let port: MessagePort | undefined
 
 export const initialize: InitializeHook<{ port: MessagePort }> = (data) => {
@@ -15,19 +22,20 @@ export const initialize: InitializeHook<{ port: MessagePort }> = (data) => {
 export const resolve: ResolveHook = async (specifier, context, nextResolve) => {
   try {
     const found = await nextResolve(specifier, context)
-    tell(found.url)
+    tell(found.url, false)
     return found
   } catch (error) {
     const isRelative = /^\.{0,2}\//.test(specifier) && context.parentURL !== undefined
-    if (isRelative) tell(new URL(specifier, context.parentURL).href)
+    if (isRelative) tell(new URL(specifier, context.parentURL).href, true)
     throw error
   }
 }
 
-function tell(url: string): void {
+function tell(url: string, isMissing: boolean): void {
   if (!url.startsWith('file:') || url.includes('/node_modules/') || url.startsWith(OWN)) return
   // Loaders add questions to addresses, and ours must not count twice.
-  port?.postMessage(fileURLToPath(url.split('?', 1)[0] ?? url))
+  const imported: Imported = { path: fileURLToPath(url.split('?', 1)[0] ?? url), isMissing }
+  port?.postMessage(imported)
 }
 
 /** Troupe's own files: they change when it is built, not while it is used. */

@@ -15,6 +15,8 @@ export interface ChildHooks {
   onReady(): void
   /** It imports these files. */
   onFiles(paths: readonly string[]): void
+  /** It wants these files, and they were not there. */
+  onMissing(paths: readonly string[]): void
 }
 
 /** After the signal, beyond what its system was given: a handler that can't be stopped must not stop `dev`. */
@@ -42,6 +44,7 @@ export class Child {
     this.#process.on('message', (message: FromChild) => {
       if (message === 'ready') hooks.onReady()
       else if (message.kind === 'files') hooks.onFiles(message.paths)
+      else if (message.kind === 'missing') hooks.onMissing(message.paths)
     })
   }
 

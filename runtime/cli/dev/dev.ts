@@ -57,6 +57,7 @@ async function watchAndRun(
     args: line,
     withinMs,
     onFiles: (paths) => files.add(paths),
+    onMissing: (paths) => files.await(paths),
     onReady: (ms) => note(`troupe: ready in ${Math.round(ms)} ms, watching ${files.count} files; r restarts, q ends`),
     onBroken: (how) => note(`troupe: it ended by itself (${howText(how)}); waiting for a change`),
   })

@@ -19,6 +19,7 @@ export interface RestarterHost {
   /** What a process gets to drain: ms. */
   readonly withinMs: number
   onFiles(paths: readonly string[]): void
+  onMissing(paths: readonly string[]): void
   /** Its system runs, so long after it was asked for. */
   onReady(ms: number): void
   /** It ended by itself, with that code or signal. */
@@ -90,6 +91,7 @@ export class Restarter {
   #spawn(): Child {
     const child: Child = new Child(this.#host.args, {
       onFiles: (paths) => this.#host.onFiles(paths),
+      onMissing: (paths) => this.#host.onMissing(paths),
       onReady: () => this.#ready.get(child)?.(),
     })
     return child
