@@ -36,6 +36,8 @@ export interface HostedTimer {
   readonly held: { readonly count: number; readonly nextAt: number }
   /** The clock was moved: what is held may be due now. */
   clockMoved(): void
+  /** Asks anew for what it waits for. */
+  pullAgain(): void
   /** For the watch on its progress. */
   readonly watched: Watched
 }
@@ -160,6 +162,12 @@ export class HostedActor implements Child {
   clockMoved(): void {
     this.timer.clockMoved()
     this.#parts.pool?.clockMoved()
+  }
+
+  /** What it pulls from was made again: what was asked of its predecessor may never be answered. */
+  pullAgain(): void {
+    this.worker.resumed()
+    this.timer.pullAgain()
   }
 
   /** What runs gets no more time. */

@@ -294,13 +294,14 @@ export class Hosting {
     log.warn('trouble', { actor, kind: trouble.kind, problem })
     this.#parts.tell('trouble', { actor, problem })
     if (trouble.kind !== 'gone' || this.#parts.stopping()) return
-    const { assets } = link.broker
-    assets.forget()
-    assets
-      .worker(spec)
-      .catch((error: unknown) =>
-        log.error('the assets of an actor could not be made again', { actor, error: toError(error) }),
-      )
+    link.broker.assets.workerAgain(spec).then(
+      // The server tells some of those that waited, and not all, where it is deleted and made again at nearly the same time.
+      () => this.#parts.roster.living(actor).forEach((life) => life.pullAgain()),
+      (error: unknown) => {
+        if (!this.#parts.stopping())
+          log.error('the assets of an actor could not be made again', { actor, error: toError(error) })
+      },
+    )
   }
 }
 

@@ -124,6 +124,10 @@ export class Timer implements HostedTimer {
     this.#ring()
   }
 
+  pullAgain(): void {
+    for (const pull of this.#pulls) pull.renew()
+  }
+
   async start(): Promise<void> {
     const { broker } = this.#host
     const { later, due } = await broker.assets.worker(this.#spec)

@@ -58,6 +58,12 @@ const MADE_PAUSE_MS = 100
 
 /** Whoever failed before a mailbox was made learns of it a moment later. */
 const REMADE_MS = 1_000
+/**
+ * Between the news that a stream was deleted and making it again. Tried: made again within milliseconds, one in a hundred is broken until
+ * the server is restarted, since the server has still to remove the files of the one before, and removes those of the new one
+ * ("critical write error" in its log; it acknowledges nothing from then on).
+ */
+const AFTER_DELETION_MS = 1_000
 
 const nanos = (ms: number): number => ms * 1_000_000
 
@@ -67,6 +73,8 @@ export class Assets {
   readonly settings: AssetSettings
   readonly #ensured = new Map<string, Promise<void>>()
   readonly #remade = new Map<string, { readonly at: number; readonly made: Promise<void> }>()
+  /** Workers' assets that are about to be made again. */
+  readonly #again = new Map<string, Promise<void>>()
 
   constructor(api: JetStreamApi, subjects: Subjects, settings: AssetSettings) {
     this.#api = api
@@ -93,14 +101,14 @@ export class Assets {
 
   /**
    * The mailbox, made again: somebody deleted it, or nobody has made it yet. Thousands may find that out at once; it is
-   * made once for all of them.
+   * made once for all of them. `isKnown`: it was there before.
    */
-  mailboxAgain(spec: ActorSpec): Promise<void> {
+  mailboxAgain(spec: ActorSpec, isKnown: boolean): Promise<void> {
     const known = this.#remade.get(spec.name)
     const now = systemClock.monotonic()
-    if (known !== undefined && now - known.at < REMADE_MS) return known.made
+    if (known !== undefined && now - known.at < REMADE_MS + (isKnown ? AFTER_DELETION_MS : 0)) return known.made
     this.#ensured.delete(`mailbox ${spec.name}`)
-    const made = this.mailbox(spec)
+    const made = isKnown ? this.#afterDeletion(spec).then(() => this.mailbox(spec)) : this.mailbox(spec)
     this.#remade.set(spec.name, { at: now, made })
     return made
   }
@@ -109,6 +117,25 @@ export class Assets {
   async streams(spec: ActorSpec): Promise<void> {
     await this.mailbox(spec)
     await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
+  }
+
+  /** Waits where it is really gone: that nobody answers for it may also mean that its leader is being elected. */
+  async #afterDeletion(spec: ActorSpec): Promise<void> {
+    const problem = await this.#api.streamInfo(this.#subjects.mailboxStream(spec.name)).catch((error: unknown) => error)
+    if (problem instanceof JetStreamError && problem.refusal === 'gone') await sleep(AFTER_DELETION_MS)
+  }
+
+  /** All that a worker needs, made again since some of it was deleted; once for all of its queues that find that out. */
+  workerAgain(spec: ActorSpec): Promise<void> {
+    const known = this.#again.get(spec.name)
+    if (known !== undefined) return known
+    const made = sleep(AFTER_DELETION_MS).then(async () => {
+      this.#again.delete(spec.name)
+      this.forget()
+      await this.worker(spec)
+    })
+    this.#again.set(spec.name, made)
+    return made
   }
 
   /** Everything that a worker of the actor needs; returns the queues to pull from, highest lane first. */

@@ -84,7 +84,7 @@ async function afterSilence(broker: Broker, ref: Target, left: () => Publication
   const isGone = problem instanceof JetStreamError && problem.refusal === 'gone'
   if (isGone && ref.spec === undefined) throw await explainRefusal(broker, ref, problem)
   if (isGone && ref.spec !== undefined) {
-    await broker.assets.mailboxAgain(ref.spec)
+    await broker.assets.mailboxAgain(ref.spec, false)
   } else if (left().repeatMs === 0) {
     throw silence
   }
@@ -120,7 +120,7 @@ async function again(broker: Broker, ref: Target, left: () => Publication, error
 /** Makes the mailbox, or sees whether it is there; false where this user may do neither. */
 async function lookAt(broker: Broker, { spec }: Target, stream: string): Promise<boolean> {
   try {
-    if (spec !== undefined) await broker.assets.mailboxAgain(spec)
+    if (spec !== undefined) await broker.assets.mailboxAgain(spec, broker.publisher.hasHeardOf(stream))
     else await broker.api.streamInfo(stream)
   } catch (cause) {
     if (isForbidden(cause)) return false

@@ -294,6 +294,24 @@ describe('when what a system stands on is deleted', () => {
     60_000,
   )
 
+  it('a stream is made again a moment later, by worker and sender: the server still removes the files of the one before', async () => {
+    await using t = await testBundle({ actors: [healing] })
+    await t.troupe.ask(healing.go, 1)
+    const stream = `${t.namespace}-mailbox-heals`
+    const made: number[] = []
+    t.troupe.connection.subscribe('$JS.EVENT.ADVISORY.API', {
+      callback: (_error, msg) => {
+        if (msg.json<{ subject: string }>().subject === `$JS.API.STREAM.CREATE.${stream}`) made.push(performance.now())
+      },
+    })
+    await t.troupe.connection.request(`$JS.API.STREAM.DELETE.${stream}`)
+    const deletedAt = performance.now()
+    expect(await t.troupe.ask(healing.go, 2, { timeout: '20s' })).toBe(2)
+    // One of the sender's, one of the worker's.
+    await eventually('both made it', () => made.length >= 2)
+    expect(Math.min(...made) - deletedAt).toBeGreaterThan(900)
+  }, 60_000)
+
   it('the timer’s stream: delayed messages work again', async () => {
     await using t = await testBundle({ actors: [healing] })
     const heard = await troubles(t)
