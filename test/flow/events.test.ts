@@ -1,4 +1,4 @@
-import { jetstream } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { defineActor, retry, snooze, type EventLevel } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
@@ -57,6 +57,12 @@ async function heardAt(level: EventLevel): Promise<Heard> {
   await sender.send(actor.naps, {})
   await sender.send(actor.fine, undefined, { id: 'x', headers: {}, expires: new Date(LONG_AGO) })
   await sender.send(actor.fine, undefined, { id: 'c', delay: '1h' })
+  // A cancel that comes while its message is on its way to parking meets it only when it is due.
+  const jsm = await jetstreamManager(t.troupe.connection)
+  const parked = { last_by_subj: `${t.namespace}.timer.at.talks.fine.c` }
+  const isParked = async (): Promise<boolean> =>
+    (await jsm.streams.getMessage(`${t.namespace}-timer-talks`, parked).catch(() => null)) !== null
+  await eventually('it is parked', isParked)
   await sender.cancel('talks', { id: 'c' })
   await t.events.wait('done', { count: 4 })
   for (const event of ['dead', 'expired', 'cancelled'] as const) await t.events.wait(event)
