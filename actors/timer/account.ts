@@ -108,7 +108,6 @@ function standing(step: Step, occurrence: Occurrence, entry: Entry): Done | unde
       if (isRefilled) return undefined
       return isOthers ? result(step, 'known', occurrence) : result(step, entry.step, occurrence, entry.count)
     case 'waiting':
-      if (isOthers) return result(step, 'known', occurrence)
       return step.kind === 'wait' ? result(step, 'waiting', occurrence) : undefined
     case 'intent':
       return undefined

@@ -359,7 +359,18 @@ function advance(draft: Draft, span: Span): Span | undefined {
   return { ...span, after: planned, at: draft.now + span.paceMs }
 }
 
-function nextOfSpan({ id, record }: Draft, { by, after, until }: Span): number | undefined {
+/**
+ * The next of a range that does not wait already. An entry `waiting` alone does not say so: who wrote it may not have got as far as
+ * storing the record.
+ */
+function nextOfSpan(draft: Draft, span: Span): number | undefined {
+  let planned = nextPlanned(draft, span)
+  while (planned !== undefined && draft.waiting.some((one) => one.planned === planned))
+    planned = nextPlanned(draft, { ...span, after: planned })
+  return planned
+}
+
+function nextPlanned({ id, record }: Draft, { by, after, until }: Span): number | undefined {
   if (by === 'backfill') {
     return plannedIn({ since: 0, rule: record.definition.rule }, after, until)
   }

@@ -99,6 +99,16 @@ const CASES: readonly Case[] = [
   },
 ]
 
+/** A timer that looks once, at that time. */
+async function lookOnce(broker: Broker, { digest: { spec } }: ReturnType<typeof mailer>, now: number): Promise<void> {
+  if (spec === undefined) throw new Error('the actor has no definition')
+  const services = { writer: 'test', lostAfterMs: 86_400_000, checkMs: 30_000, tell: () => {} }
+  const clock = { now: () => now } as ServerClock
+  const looks = new Looks(spec, { broker, clock, services: services as never, isHeld: () => false })
+  looks.salt = await broker.assets.timerSalt('mailer')
+  await looks.look('s')
+}
+
 /** A few at once: each has a namespace of its own. */
 async function some<T>(items: readonly T[], act: (item: T) => Promise<unknown>): Promise<void> {
   for (let start = 0; start < items.length; start += 6) await Promise.all(items.slice(start, start + 6).map(act))
@@ -114,15 +124,7 @@ describe.each(CASES)('a timer with $what', ({ input, after, ends }) => {
     const now = (Math.floor((put.createdAt?.getTime() ?? 0) / 1_000) + after) * 1_000 + 5
     const link = await openLink({ servers: t.server.url, namespace: t.namespace, logLevel: 'silent' })
     const jsm = await jetstreamManager(t.troupe.connection)
-    const looks = async ({ broker }: { broker: Broker }): Promise<void> => {
-      const services = { writer: 'test', lostAfterMs: 86_400_000, checkMs: 30_000, tell: () => {} }
-      const clock = { now: () => now } as ServerClock
-      const [spec] = [actor.digest.spec]
-      if (spec === undefined) throw new Error('the actor has no definition')
-      const made = new Looks(spec, { broker, clock, services: services as never, isHeld: () => false })
-      made.salt = await link.broker.assets.timerSalt('mailer')
-      await made.look('s')
-    }
+    const looks = ({ broker }: { broker: Broker }): Promise<void> => lookOnce(broker, actor, now)
     try {
       const first = mortal(link.broker, death)
       await looks(first).catch((error: unknown) => expect(error).toBeInstanceOf(Killed))
@@ -180,4 +182,43 @@ describe.each(CASES)('a timer with $what', ({ input, after, ends }) => {
       await some(deaths, (death) => live(death, '100ms'))
     },
   )
+})
+
+describe('a timer that lets a run wait for the one before', () => {
+  async function live(death: Death): Promise<string[]> {
+    const seen: string[] = []
+    const actor = mailer('2m', seen)
+    const input = { every: '1s', overlap: 'bufferAll', catchUp: { policy: 'all', pace: '1ms' } } as const
+    await using t = await testBundle()
+    const put = await t.troupe.schedules.put('s', { ...input, send: actor.digest.with({}) })
+    const base = Math.floor((put.createdAt?.getTime() ?? 0) / 1_000) * 1_000 + 5
+    const link = await openLink({ servers: t.server.url, namespace: t.namespace, logLevel: 'silent' })
+    const jsm = await jetstreamManager(t.troupe.connection)
+    try {
+      // One runs, one is to wait; then two more have come due, and the one that was to wait is among what is caught up.
+      await lookOnce(link.broker, actor, base + 1_000)
+      const dying = mortal(link.broker, death)
+      await lookOnce(dying.broker, actor, base + 2_000).catch((error: unknown) => expect(error).toBeInstanceOf(Killed))
+      await lookOnce(link.broker, actor, base + 4_000)
+      await t.troupe.schedules.put('s', { ...input, until: base + 4_500, send: actor.digest.with({}) })
+      await t.another([actor])
+      await eventually('all has ended', async () => {
+        const { accounts } = await left(t, jsm)
+        return accounts.size === 4 && [...accounts.values()].every((steps) => steps.at(-1) === 'ended')
+      })
+      expect(new Set(seen).size).toBe(4)
+      expect(seen).toHaveLength(4)
+      return dying.calls
+    } finally {
+      await link.close()
+    }
+  }
+
+  it('dies at each call in turn: it does not wait for ever (P6)', { timeout: 120_000 }, async () => {
+    const calls = await live({ at: Infinity, when: 'before' })
+    await some(
+      calls.map((_, index) => ({ at: index + 1, when: 'after' as const })),
+      live,
+    )
+  })
 })

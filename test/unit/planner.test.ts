@@ -34,9 +34,8 @@ function done({ steps }: Plan, now: number, known: Known = new Map()): Done[] {
   return steps.map((step) => {
     const { planned, by } = step.occurrence
     const before = known.get(planned)
-    const isKnown = by === 'catchUp' && before !== undefined && before.by !== by
-    const word = isKnown ? 'known' : words[step.kind]
-    if (!isKnown) known.set(planned, { word, by: before?.by ?? by })
+    const word = wordOf(words[step.kind], by, before)
+    if (word !== 'known') known.set(planned, { word, by })
     return {
       step,
       result: word,
@@ -45,6 +44,15 @@ function done({ steps }: Plan, now: number, known: Known = new Map()): Done[] {
       count: step.kind === 'missMany' ? step.count : 1,
     }
   })
+}
+
+function wordOf(
+  word: Done['result'],
+  by: string,
+  before: { word: Done['result']; by: string } | undefined,
+): Done['result'] {
+  if (before === undefined || before.word === 'waiting') return word
+  return by === 'catchUp' && before.by !== by ? 'known' : before.word
 }
 
 interface Look {
@@ -383,6 +391,46 @@ describe('for any schedule', () => {
           const sent = [...accounts.values()].flat().filter((word) => word === 'sent').length
           expect(sent).toBeLessThanOrEqual(input.limit ?? Infinity)
           expect(record.state.counts.sent).toBe(sent)
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  it('the ledger is complete in the end, also where timers die after writing into it and before storing the record (P6)', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        inputs.map(({ limit: _limit, ...input }) => input as Input),
+        fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 25 }),
+        fc.infiniteStream(fc.integer({ min: 0, max: 3 })),
+        async (input, waits, chance) => {
+          let record = await recordOf(input)
+          let now = T0
+          const known: Known = new Map()
+          const lookOnce = (mayEnd: () => boolean, isStored: boolean): void => {
+            const ends = record.state.running.flatMap(({ planned }): [number, Ended][] =>
+              mayEnd() ? [[planned, 'done']] : [],
+            )
+            const next = look(record, now, ends, known)
+            if (isStored) record = next.record
+          }
+          for (const wait of waits) {
+            now += wait
+            lookOnce(() => chance.next().value === 0, chance.next().value !== 0)
+          }
+          lookOnce(() => true, true)
+          for (let left = 5_000; record.state.spans.length + record.state.waiting.length > 0; left--) {
+            expect(left).toBeGreaterThan(0)
+            now += 1
+            lookOnce(() => true, true)
+          }
+          for (const { planned, at } of plannedAfter('s', record, T0)) {
+            if (at > now || planned > record.state.cursor) break
+            expect([planned, known.get(planned)?.word]).toEqual([
+              planned,
+              expect.stringMatching(/^(sent|skipped|missed)$/),
+            ])
+          }
         },
       ),
       { numRuns: 500 },
