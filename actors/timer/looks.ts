@@ -185,7 +185,7 @@ export class Looks {
     const done = await this.#carryOut(schedule, record, planned, tries)
     const next = carriedOut(record, planned, done)
     const at = nextLook(schedule, next, clock.now(), services)
-    if (at !== undefined) await this.#park(schedule, at, revision)
+    if (at !== undefined) await this.#park(schedule, at)
     // Where there was one: for the record as it was, or of ours, for a record that somebody else has changed.
     else if (isAgain || nextLook(schedule, stored, now, services) !== undefined)
       await removeTick(broker, this.#spec.name, schedule)
@@ -196,9 +196,9 @@ export class Looks {
   }
 
   /** One that this timer holds for a moment as early does as well: ticks must not grow more by each end of a run. */
-  async #park(schedule: string, at: number, revision: number): Promise<void> {
+  async #park(schedule: string, at: number): Promise<void> {
     const { broker, clock, isHeld } = this.#host
-    if (!isHeld(schedule, at)) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now(), revision })
+    if (!isHeld(schedule, at)) await parkTick(broker, this.#spec.name, schedule, at, { now: clock.now() })
   }
 
   /** A run may have ended before the record said that it runs: the look that its end asked for has found nothing then. */

@@ -364,8 +364,7 @@ export class Schedules {
         const now = clock.now()
         const at = nextLook(id, current, now, this.#host)
         if (at !== undefined && at <= now) await wakeSchedule(broker, actor, id, now, `${parked}`, TICK_AWAY_MS)
-        else if (at !== undefined)
-          await parkTick(broker, actor, id, at, { now, revision: parked, awayMs: TICK_AWAY_MS })
+        else if (at !== undefined) await parkTick(broker, actor, id, at, { now, awayMs: TICK_AWAY_MS })
         const found = await readStored(broker, actor, id)
         if (found.record === undefined || isBroken(found.record) || found.revision === parked) return
         parked = found.revision

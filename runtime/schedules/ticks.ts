@@ -16,8 +16,6 @@ const MAX_AT = 253_402_300_799_999
 export interface ParkOptions {
   /** Epoch ms by the server's clock. */
   readonly now: number
-  /** Revision of the record that it is parked for: two who park the same one then park one. */
-  readonly revision: number
   /** How long to try while the timer stream does not answer: ms. Default 10 s. */
   readonly awayMs?: number
 }
@@ -28,7 +26,7 @@ export async function parkTick(
   actor: string,
   schedule: string,
   at: number,
-  { now, revision, awayMs = REPEAT_MS }: ParkOptions,
+  { now, awayMs = REPEAT_MS }: ParkOptions,
 ): Promise<void> {
   const dueAt = Math.min(MAX_AT, Math.ceil(at))
   const own: HeaderEntry[] = [
@@ -37,9 +35,8 @@ export async function parkTick(
   ]
   const isSoon = dueAt - now <= HOLD_MS
   const due = subjects.dueTick(actor, schedule)
-  const headers: HeaderEntry[] = isSoon
-    ? [...own, [H.dedupe, `tick:${schedule}:${dueAt}:${revision}`]]
-    : [...own, ...scheduleHeaders(dueAt, due)]
+  // Without a dedupe key: a tick of that time may have been taken already, by who held an earlier one and let it go for that.
+  const headers: HeaderEntry[] = isSoon ? own : [...own, ...scheduleHeaders(dueAt, due)]
   await publisher.publish({
     subject: isSoon ? due : subjects.parkedTick(actor, schedule),
     payload: undefined,
