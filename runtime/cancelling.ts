@@ -43,12 +43,11 @@ export class Cancelling {
     await this.#following?.stop()
   }
 
-  /** Why a message that is about to run is cancelled, if it is. Who asked for it is told. */
-  waiting(actor: string, message: Message): string | undefined {
+  /** The cancel that a message falls under which is about to run, or on its way to parking. Who asked for it is told. */
+  find(actor: string, message: Message, was: CancelAnswer['was']): Cancel | undefined {
     const cancel = this.#cancels.get(actor)?.find(message)
-    if (cancel === undefined) return undefined
-    this.#answer(cancel, { was: 'waiting', id: message.id })
-    return cancel.reason ?? 'cancelled'
+    if (cancel !== undefined) this.#answer(cancel, { was, id: message.id })
+    return cancel
   }
 
   #onCancel(actor: string, cancel: Cancel): void {

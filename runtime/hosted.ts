@@ -56,6 +56,8 @@ export interface TimerServices {
     origin: string,
     reason: string,
   ): Promise<void>
+  /** The cancel that a message falls under which is on its way to parking; who asked for it is told that it was parked. */
+  cancelled(message: Message): Cancel | undefined
   readonly schedules: ScheduleServices
 }
 

@@ -6,6 +6,7 @@
  */
 import type { ActorSpec } from './actor.ts'
 import { Autoscaler, sizingOf } from './autoscaling.ts'
+import type { Cancel, CancelAnswer } from './broker/cancels.ts'
 import type { Delivery } from './broker/delivery.ts'
 import type { Keeper } from './broker/keeper.ts'
 import type { Trouble } from './broker/pull.ts'
@@ -54,8 +55,8 @@ export interface HostingParts {
   readonly listens: boolean
   onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
   tell<K extends keyof SystemEvents>(event: K, data: Omit<SystemEvents[K], keyof SystemEvent>): void
-  /** Why a message that is about to run is cancelled, if it is. */
-  cancelled(actor: string, message: Message): string | undefined
+  /** The cancel that a message falls under, if any. Who asked for it is told what it met. */
+  cancelled(actor: string, message: Message, was: CancelAnswer['was']): Cancel | undefined
   timer(spec: ActorSpec, services: TimerServices): HostedTimer
   readonly roster: Roster
   /** Nothing in this process can mend it. */
@@ -204,7 +205,10 @@ export class Hosting {
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
-      cancelled: (message) => parts.cancelled(spec.name, message),
+      cancelled: (message) => {
+        const cancel = parts.cancelled(spec.name, message, 'waiting')
+        return cancel && (cancel.reason ?? 'cancelled')
+      },
       senderFor,
       pool: isolated?.pool,
       resources: () => place.resources,
@@ -238,6 +242,7 @@ export class Hosting {
         this.#parts.roster.of(message.actor)?.worker.tellDropped(message, reason)
         await this.#accountUnrun(accounts, message, place, 'cancelled', { name: 'CancelledError', message: reason })
       },
+      cancelled: (message) => this.#parts.cancelled(spec.name, message, 'parked'),
       schedules: {
         writer: `${this.#parts.system}/timer`,
         lostAfterMs,

@@ -265,7 +265,7 @@ export class System {
       listens: onEvent !== undefined,
       onEvent: (event, data) => onEvent?.(event, data),
       tell: (event, data) => this.tell(event, data),
-      cancelled: (actor, message) => this.#cancelling.waiting(actor, message),
+      cancelled: (actor, message, was) => this.#cancelling.find(actor, message, was),
       timer: (spec, services) => new Timer(spec, services),
       roster: this.#roster,
       giveUp: (error) => void this.#giveUp(error),

@@ -1,9 +1,17 @@
-/** A cancel and what is parked: looked up by its exact place, deleted by its sequence, told. One at a time, never a wildcard purge (LIMITS.md). */
+/**
+ * A cancel and what is parked: looked up by its exact place, deleted by its sequence, told. One at a time, never a wildcard purge (LIMITS.md).
+ *
+ * A cancel may come while its message is on its way to parking. A timer knows a cancel before it looks for what that one meets
+ * (`cancelParked`), and looks for a cancel after it has parked (`dropCancelled`): whichever comes second sees the other. A timer
+ * that dies between the two has not acked: whoever gets the message again looks for a cancel first.
+ */
 import type { ActorSpec } from '../../runtime/actor.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import type { Cancel } from '../../runtime/broker/cancels.ts'
+import type { Delivery } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import type { TimerServices } from '../../runtime/hosted.ts'
+import type { Message } from '../../runtime/message.ts'
 import { messageOf } from './copies.ts'
 
 /** Beyond so many messages the server is asked where an id is parked. */
@@ -32,6 +40,18 @@ export async function cancelParked(
     )
   }
   return hit
+}
+
+/** A message that was cancelled on its way to parking: it goes, and so does the copy of it that is parked. */
+export async function dropCancelled(
+  host: Pick<TimerServices, 'broker' | 'dropped'>,
+  spec: ActorSpec,
+  cancel: Cancel,
+  { delivery, message }: { readonly delivery: Delivery; readonly message: Message },
+): Promise<void> {
+  const { reason = 'cancelled' } = cancel
+  const hit = await cancelParked(host, spec, { ...cancel, id: message.id, message: message.name })
+  if (hit.length === 0) await host.dropped(message, delivery, delivery.origin, reason)
 }
 
 async function parkedSubjects(

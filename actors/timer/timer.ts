@@ -36,7 +36,7 @@ import type { Message } from '../../runtime/message.ts'
 import { watchedQueue, type Watched, type WatchedQueue } from '../../runtime/stallWatch.ts'
 import { sleep, systemClock } from '../../runtime/time/clock.ts'
 import { Refused } from './account.ts'
-import { cancelParked } from './cancelled.ts'
+import { cancelParked, dropCancelled } from './cancelled.ts'
 import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
 import { Doubts, isSent } from './doubts.ts'
 import { Heap } from './heap.ts'
@@ -220,10 +220,12 @@ export class Timer implements HostedTimer {
     if (after !== undefined) return this.#onNotice(delivery, this.#spec.name, after)
     const later = readLater(placed, broker.subjects, this.#spec.name, this.#salt)
     if (later.failure !== undefined) return this.#bury(delivery, later.message, later.failure)
+    const cancel = this.#host.cancelled(later.message)
+    if (cancel !== undefined) return this.#store(delivery, later, () => this.#dropCancelled(delivery, later, cancel))
     const isSoon = later.due.at - clock.now() <= HOLD_MS
     if (later.isReplacing) this.#dropReplaced(later)
-    if (!isSoon) this.#store(delivery, later, park)
-    else if (later.isReplacing) this.#store(delivery, later, putWithReleased)
+    if (!isSoon) this.#store(delivery, later, () => this.#park(delivery, later))
+    else if (later.isReplacing) this.#store(delivery, later, () => putWithReleased(broker, delivery, later))
     else this.#hold({ delivery, at: later.due.at, due: later.due })
   }
 
@@ -238,14 +240,25 @@ export class Timer implements HostedTimer {
     for (const { delivery } of this.#held.remove((entry) => isBefore(entry.due))) this.#ack(delivery)
   }
 
-  #store(delivery: Delivery, later: Later, store: typeof park): void {
+  /** A cancel may have come meanwhile, and have found nothing parked yet. */
+  async #park(delivery: Delivery, later: Later): Promise<void> {
+    await park(this.#host.broker, delivery, later)
+    const cancel = this.#host.cancelled(later.message)
+    if (cancel !== undefined) await this.#dropCancelled(delivery, later, cancel)
+  }
+
+  #dropCancelled(delivery: Delivery, { message }: Later, cancel: Cancel): Promise<void> {
+    return dropCancelled(this.#host, this.#spec, cancel, { delivery, message })
+  }
+
+  #store(delivery: Delivery, later: Later, store: () => Promise<void>): void {
     this.#busy++
     this.#parking++
     const end = (): void => {
       this.#parking--
       this.#idle()
     }
-    this.#inTurn(later, () => store(this.#host.broker, delivery, later)).then(
+    this.#inTurn(later, store).then(
       () => this.#host.broker.acks.ack(delivery, end),
       (error: unknown) => {
         if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))

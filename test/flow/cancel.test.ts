@@ -37,6 +37,22 @@ describe('cancelling', () => {
     expect(ran).toEqual([])
   })
 
+  it('one on its way to parking: by two timers, two hundred times', async () => {
+    const { ran, actor } = work()
+    await using t = await testBundle({ actors: [actor] })
+    await t.another([actor])
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, async (_, index) => {
+        const sent = await t.troupe.send(actor.go, index, { delay: '1h' })
+        return sent.cancel()
+      }),
+    )
+    expect(new Set(answers.map(({ was }) => was))).toEqual(new Set(['parked']))
+    await parkedIn(t, 0)
+    expect(new Set(t.events.of('cancelled').map(({ id }) => id)).size).toBe(200)
+    expect(ran).toEqual([])
+  })
+
   it('a delayed one in its last moments, held in memory', async () => {
     const { ran, actor } = work()
     await using t = await testBundle({ actors: [actor] })
