@@ -10,6 +10,7 @@ import type { Msg, Subscription } from '@nats-io/transport-node'
 import { ActorError, UnavailableError, didYouMean, toError, toFailure, type Failure } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import type { Broker } from './broker.ts'
+import { forbidden, isRefusal } from './problems.ts'
 
 /** What a system does for one verb. What it returns is sent as JSON; what it throws is the answer's error. */
 export type Verb = (body: unknown) => unknown
@@ -76,7 +77,7 @@ export interface AskSystemsOptions {
   readonly quietMs?: number
 }
 
-/** Asks every running system. An empty list: none runs, or none knows the verb. */
+/** Asks every running system. An empty list: none runs, or none knows the verb. Throws `BrokerError` `FORBIDDEN`. */
 export async function askAllSystems(
   broker: Broker,
   verb: string,
@@ -86,7 +87,8 @@ export async function askAllSystems(
   const { connection } = broker
   const answers: ControlAnswer[] = []
   const timeoutMs = options.timeoutMs ?? connection.settings.requestTimeoutMs
-  await new Promise<void>((resolve) => {
+  const subject = broker.subjects.control('all', verb)
+  await new Promise<void>((resolve, reject) => {
     const inbox = `${connection.settings.inboxPrefix ?? '_INBOX'}.${randomToken(16)}`
     const last = setTimeout(end, timeoutMs)
     let quiet = setTimeout(end, Math.min(timeoutMs, (options.quietMs ?? QUIET_MS) * 2))
@@ -97,10 +99,17 @@ export async function askAllSystems(
       clearTimeout(quiet)
       quiet = setTimeout(end, options.quietMs ?? QUIET_MS)
     })
-    connection.publish(broker.subjects.control('all', verb), bodyOf(body), undefined, inbox)
+    // Who may not ask is told beside the answers, of which there will be none.
+    const unlisten = connection.onProblem((problem) => {
+      if (!isRefusal(problem, 'publish', subject)) return
+      reject(forbidden(subject, problem))
+      end()
+    })
+    connection.publish(subject, bodyOf(body), undefined, inbox)
     function end(): void {
       clearTimeout(last)
       clearTimeout(quiet)
+      unlisten()
       subscription.unsubscribe()
       resolve()
     }
@@ -108,7 +117,7 @@ export async function askAllSystems(
   return answers.toSorted((a, b) => (a.system < b.system ? -1 : 1))
 }
 
-/** Asks one system. Throws `ActorError` `NO_SYSTEM` where none of that name runs, `UnavailableError` `TIMEOUT`. */
+/** Asks one system. Throws `ActorError` `NO_SYSTEM` where none of that name runs, `UnavailableError` `TIMEOUT`, `BrokerError` `FORBIDDEN`. */
 export async function askSystem(
   broker: Broker,
   system: string,
@@ -118,11 +127,13 @@ export async function askSystem(
 ): Promise<ControlAnswer> {
   const { connection, subjects } = broker
   const timeout = options.timeoutMs ?? connection.settings.requestTimeoutMs
-  const reply = await connection.raw
-    .request(subjects.control(system, verb), bodyOf(body), { timeout })
-    .catch((thrown: unknown) => {
-      throw askError(system, verb, toError(thrown), timeout)
-    })
+  const subject = subjects.control(system, verb)
+  const reply = await connection.raw.request(subject, bodyOf(body), { timeout }).catch((thrown: unknown) => {
+    const cause = toError(thrown)
+    // The client tells a refusal as the reason of a request that failed.
+    const isRefused = [cause, toError(cause.cause)].some((problem) => isRefusal(problem, 'publish', subject))
+    throw isRefused ? forbidden(subject, cause) : askError(system, verb, cause, timeout)
+  })
   return readAnswer(reply.data)
 }
 

@@ -127,7 +127,7 @@ function settingsOf({ user, role, sender, manage }: Party, { namespace, domain }
     TROUPE_NATS_INBOX_PREFIX: inboxOf(user),
     ...(domain === undefined ? {} : { TROUPE_NATS_DOMAIN: domain }),
     ...(role === 'sender' || role === 'worker' ? { TROUPE_SENDER: sender ?? user } : {}),
-    ...(role === 'worker' || role === 'sender' ? { TROUPE_NATS_MANAGE: String(manage === true) } : {}),
+    ...(role !== 'operator' ? { TROUPE_NATS_MANAGE: String(manage === true) } : {}),
   }
 }
 

@@ -188,7 +188,7 @@ function operating({ subjects, api }: Names): Permissions {
 }
 
 /** Verbs of control that only look. */
-const LOOKING = ['status', 'tree', 'held', 'running'] as const
+const LOOKING = ['status', 'tree', 'health', 'held', 'running'] as const
 
 function viewing({ subjects, api }: Names): Permissions {
   const reads = [

@@ -24,12 +24,12 @@ describe('a rolling restart of three systems under load', () => {
         // Some run for longer than a stop waits.
         await t.troupe.send(t.box.work, { ms: place % 20 === 0 ? 1_000 : 10 }, { id })
         sent.push(id)
-        // A steady load of about 2,000 a second, where the machine is free for it.
+        // A steady load of over 2,000 a second, where the machine is free for it.
         await sleep(20)
       }
     }
     const begunAt = performance.now()
-    const senders = Promise.all(Array.from({ length: 50 }, sendOnAndOn))
+    const senders = Promise.all(Array.from({ length: 60 }, sendOnAndOn))
     for (let round = 0; round < RESTARTS; round++) {
       const [leaving, ...others] = systems
       const who = `w${round}`

@@ -12,6 +12,7 @@ import { accountsOf } from '#runtime/permissions/accounts.js'
 import { accountsText } from '#runtime/permissions/natsConf.js'
 import type { Party } from '#runtime/permissions/roles.js'
 
+import { makeProject } from '../kit/cli.ts'
 import { startServer, type TestServer } from '../kit/server.ts'
 import { rejection } from '../kit/system.ts'
 
@@ -116,6 +117,32 @@ describe('a sender and the workers', () => {
   it('an operator lists and retries dead letters', async () => {
     await using ops = await connect(open('ops'))
     expect((await ops.dead.retry({ actor: 'mailer' })).length).toBeGreaterThan(0)
+  })
+})
+
+describe('a viewer', () => {
+  it('sees that all is well without asking for what it may not, and is told at once what it may not do', async () => {
+    await using project = await makeProject({
+      env: {
+        TROUPE_NATS_SERVERS: server.url,
+        TROUPE_NATS_USER: 'watch',
+        TROUPE_NATS_PASSWORD: 'secretwatch',
+        TROUPE_NATS_INBOX_PREFIX: '_INBOX.watch',
+        TROUPE_NATS_MANAGE: 'false',
+      },
+    })
+    const before = violations().length
+    const health = await project.troupe('health', '--json')
+    expect(health.stderr).toBe('')
+    expect(health.code).toBe(0)
+    expect((await project.troupe('doctor')).stdout).toContain("this machine's clock")
+    expect(violations().length).toBe(before)
+    const scale = await project.troupe('scale', 'mailer', '2')
+    expect(scale.code).toBe(1)
+    expect(scale.stderr).toContain('expected NATS to let us publish to troupe.control.')
+    const level = await project.troupe('events', 'mailer', 'all')
+    expect(level.code).toBe(1)
+    expect(level.stderr).toContain('expected NATS to let us publish to troupe.control.all.events')
   })
 })
 
