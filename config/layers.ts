@@ -86,8 +86,10 @@ function isKnownEnv(name: string): boolean {
   return leafByEnv.has(name) || name === FILE_VARIABLE || name.startsWith('TROUPE_TEST_')
 }
 
+/** Most often the group is left out: `TROUPE_SERVERS` for `TROUPE_NATS_SERVERS`, which by its letters is far away. */
 function unknownEnv(name: string): string {
-  const near = nearest(name, leafByEnv.keys())
+  const ending = name.slice('TROUPE'.length)
+  const near = [...leafByEnv.keys()].find((known) => known.endsWith(ending)) ?? nearest(name, leafByEnv.keys())
   return `unknown environment variable ${name}${near === undefined ? '' : `, did you mean ${near}?`}`
 }
 

@@ -45,7 +45,7 @@ export interface ActorDepth {
   readonly dead: number
   /** Bytes of the mailbox. */
   readonly bytes: number
-  /** When the oldest message in the mailbox was stored, epoch ms by the server's clock; it may be running. */
+  /** When the oldest message in the mailbox was stored, epoch ms by the server's clock; it may be running. None where nothing waits or runs. */
   readonly oldestAt: number | undefined
 }
 
@@ -75,7 +75,8 @@ export async function readDepth(broker: Broker, actor: string, lanes?: readonly 
     due,
     dead,
     bytes: state.bytes,
-    oldestAt: state.messages === 0 ? undefined : Date.parse(state.first_ts),
+    // What was acked may be stored still (view/leftovers.ts).
+    oldestAt: consumers.every(isIdle) ? undefined : Date.parse(state.first_ts),
   }
 }
 
@@ -120,6 +121,10 @@ function consumersOf(
 ): Promise<ConsumerInfo[]> {
   if (lanes === undefined) return api.consumers(mailbox)
   return Promise.all([...lanes, 'later'].map((lane) => api.consumerInfo(mailbox, lane)))
+}
+
+function isIdle({ num_pending, num_ack_pending }: ConsumerInfo): boolean {
+  return num_pending + num_ack_pending === 0
 }
 
 function laneDepths(consumers: readonly ConsumerInfo[]): LaneDepth[] {

@@ -71,9 +71,10 @@ export class Supervision {
 
   #withWork(node: TreeNode): TreeNode {
     if (node.children !== undefined) return { ...node, children: node.children.map((child) => this.#withWork(child)) }
-    const worker = node.state === 'running' ? this.#roster.of(node.id)?.worker : undefined
-    if (worker === undefined) return node
-    const { concurrency, running, buffered } = worker
-    return { ...node, work: { concurrency, running: running.length, buffered } }
+    const hosted = node.state === 'running' ? this.#roster.of(node.id) : undefined
+    if (hosted === undefined) return node
+    const { concurrency, running, buffered } = hosted.worker
+    const work = { concurrency, running: running.length, buffered }
+    return { ...node, work, ...(hosted.members.length === 0 ? {} : { members: hosted.members }) }
   }
 }

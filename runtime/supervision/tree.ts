@@ -1,5 +1,6 @@
 /** A supervision tree as it is told: over NATS, by `troupe tree`, to programs. */
 import type { Failure } from '../errors.ts'
+import type { MemberInfo } from '../isolation/pool.ts'
 import type { Restart, Strategy } from './decide.ts'
 
 /** `waiting`: it failed, and is started again when its wait is over. `stopped`: it was stopped by hand, or ended as it should. */
@@ -22,6 +23,8 @@ export interface TreeNode {
   readonly failure?: Failure
   /** Of a worker that runs: messages that it may run at once, that run, and that were fetched and not begun. */
   readonly work?: { readonly concurrency: number; readonly running: number; readonly buffered: number }
+  /** Of an isolated actor that runs: its threads or processes. */
+  readonly members?: readonly MemberInfo[]
   /** Of a supervisor that runs. */
   readonly strategy?: Strategy
   readonly children?: readonly TreeNode[]

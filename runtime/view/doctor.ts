@@ -13,6 +13,7 @@ import { toError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { formatDuration } from '../time/duration.ts'
 import type { Link } from '../troupe.ts'
+import { leftoversOf } from './leftovers.ts'
 import { askRunning } from './running.ts'
 import { readOverview, type ActorOverview, type Overview } from './status.ts'
 
@@ -45,6 +46,7 @@ const CHECKS: readonly (readonly [name: string, check: Check])[] = [
   ['actors', checkActors],
   ['growth', checkGrowth],
   ['stuck', checkStuck],
+  ['leftovers', checkLeftovers],
 ]
 
 /** All findings, check by check; `onCheck` is told before each. */
@@ -321,4 +323,17 @@ async function checkStuck({ link }: Patient): Promise<Finding[]> {
   return findings.length > 0
     ? findings
     : [{ level: 'ok', check: 'stuck', text: 'nothing was handed out that nobody runs' }]
+}
+
+async function checkLeftovers({ link }: Patient): Promise<Finding[]> {
+  const actors = await actorsWithMailbox(link.broker)
+  const all = await Promise.all(actors.map((actor) => leftoversOf(link.broker, actor)))
+  const findings = all.flat().map(({ stream, subject, first, floor }): Finding => {
+    const text = `${stream} still stores messages of ${subject} that were acked, the first at ${first}: a nats-server that was killed leaves such. They do not run again`
+    const advice = `They only take room: "nats stream purge ${stream} --subject '${subject}' --seq ${floor + 1}" removes them.`
+    return { level: 'warning', check: 'leftovers', text, advice }
+  })
+  return findings.length > 0
+    ? findings
+    : [{ level: 'ok', check: 'leftovers', text: 'no mailbox stores what was acked' }]
 }

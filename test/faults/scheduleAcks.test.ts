@@ -25,11 +25,17 @@ describe('a run of a schedule that ended, and was not acked before its worker di
       await Promise.all(all.map((id) => schedules.trigger(id)))
       await until('all are sent', async () => (await t.stored('faults-mailbox-box')) === COUNT)
       // From here on every ack of a message is lost on the way.
-      proxy.swallow(({ subject, text }) => subject.startsWith('$JS.ACK.faults-mailbox-box.') && text.startsWith('+ACK'))
+      const ended = new Set<string>()
+      proxy.swallow(({ subject, text }) => {
+        const isLost = subject.startsWith('$JS.ACK.faults-mailbox-box.') && text.startsWith('+ACK')
+        if (isLost) ended.add(subject.split('.')[5] ?? '')
+        return isLost
+      })
       const forgetful = await t.worker('forgetful', { url: proxy.url })
       await t.troupe.resume('box')
-      await until('runs and lost acks', () => proxy.swallowed >= COUNT / 4)
+      await until('runs and lost acks', () => ended.size >= COUNT / 4)
       await forgetful.kill9()
+      const settled = ended.size
       await t.worker('next')
       await until('all is accounted for and has ended', async () => {
         const [followed, last] = [await schedules.get('after'), await schedules.get('last')]
@@ -44,7 +50,10 @@ describe('a run of a schedule that ended, and was not acked before its worker di
         t.entries(),
       )
       expect(new Set(runs.map(({ id }) => id)).size).toBe(COUNT)
-      expect(sums.twice).toBe(0)
+      // What may run again had ended at the moment of the kill, and had no ack sent yet: an ack is sent when the end is in the ledger.
+      const done = runs.filter(({ who }) => who === 'forgetful').length
+      expect(settled).toBeGreaterThanOrEqual(COUNT / 4)
+      expect(sums.twice).toBeLessThanOrEqual(done - settled)
       const followed = await schedules.history('after', { limit: 10_000 })
       expect(followed.map(({ outcome }) => outcome?.status)).toEqual(Array.from({ length: COUNT }, () => 'done'))
       expect(new Set(followed.map(({ cause }) => cause?.id)).size).toBe(COUNT)

@@ -1,6 +1,8 @@
 /** Threads and processes that are replaced: one at a time, and never with a gap. */
 import { describe, expect, it } from 'vitest'
 
+import { drawn } from '#runtime/cli/control/tree.js'
+
 import { eventually, testBundle, type Bundle } from '../kit/system.ts'
 import * as recycled from './fixtures/recycled.ts'
 
@@ -52,6 +54,30 @@ describe.each(['process', 'thread'] as const)('a %s', (kind) => {
       for (const event of ['released', 'crashed', 'retry', 'killed'] as const) expect(t.events.of(event)).toEqual([])
     },
   )
+
+  it('is seen in the tree, and its successor where it was killed', { timeout: 60_000 }, async () => {
+    const actor = kind === 'process' ? recycled.countedProcess : recycled.countedThread
+    await using t = await testBundle({ actors: [actor] })
+    await watched(t, actor.where.actor)
+    const members = () => t.system.supervision.tree().flatMap((node) => node.members ?? [])
+    await t.troupe.ask(actor.where, {})
+    expect(members().reduce((sum, { messages }) => sum + messages, 0)).toBe(1)
+    const tree = {
+      system: 's',
+      pid: 1,
+      upMs: 1,
+      strategy: 'one_for_one' as const,
+      children: t.system.supervision.tree(),
+    }
+    const [first] = members()
+    const shown = kind === 'thread' ? 'thread' : `pid ${first?.pid}`
+    expect(drawn(tree)).toMatch(new RegExp(`${first?.name.split('/').at(-1)} +(ready|starting) .*${shown}, ran`))
+    if (kind === 'thread') return
+    const dead = members().find(({ state }) => state === 'ready')
+    process.kill(dead?.pid ?? 0, 'SIGKILL')
+    const ready = () => members().filter(({ state, pid }) => state === 'ready' && pid !== dead?.pid)
+    await eventually('another has its place', () => ready().length >= 2, 30_000)
+  })
 
   it('is replaced when it holds too much after a message', { timeout: 60_000 }, async () => {
     const actor = kind === 'process' ? recycled.weighedProcess : recycled.weighedThread

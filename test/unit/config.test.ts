@@ -159,6 +159,8 @@ describe('configuration', () => {
     const env = { TROUPE_NATS_SERVER: 'x', TROUPE_TEST_LONG: '1', OTHER: '1' }
     const { warnings } = await loadConfig({ cwd: p.dir, env })
     expect(warnings).toEqual(['unknown environment variable TROUPE_NATS_SERVER, did you mean TROUPE_NATS_SERVERS?'])
+    const short = await loadConfig({ cwd: p.dir, env: { TROUPE_SERVERS: 'x' } })
+    expect(short.warnings).toEqual(['unknown environment variable TROUPE_SERVERS, did you mean TROUPE_NATS_SERVERS?'])
   })
 
   it('never shows a secret', async () => {

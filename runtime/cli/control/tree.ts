@@ -1,4 +1,5 @@
 /** `troupe tree`. */
+import type { MemberInfo } from '../../isolation/pool.ts'
 import type { SystemTree, TreeNode } from '../../supervision/tree.ts'
 import { formatDuration } from '../../time/duration.ts'
 import { command } from '../command.ts'
@@ -11,7 +12,8 @@ export const tree = command({
   count: [0, 1],
   flags: {},
   details: `Every supervisor and actor with its state: running, starting, stopping, waiting (it failed, and is started again when its wait is over),
-stopped (by hand, or it ended as it should). WORK is what runs of what it may run at once, and what was fetched besides.
+stopped (by hand, or it ended as it should). WORK is what runs of what it may run at once, and what was fetched besides. Below an isolated actor are
+its threads or processes: starting, ready or ending, with what each has run and, of processes, their pid and memory.
 
 Examples:
   troupe tree
@@ -31,8 +33,26 @@ export function drawn({ system, pid, upMs, strategy, children }: SystemTree): st
 function rows(nodes: readonly TreeNode[], indent: string): string[][] {
   return nodes.flatMap((node, place) => {
     const isLast = place === nodes.length - 1
-    const below = rows(node.children ?? [], `${indent}${isLast ? '   ' : '│  '}`)
+    const inner = `${indent}${isLast ? '   ' : '│  '}`
+    const below = [...rows(node.children ?? [], inner), ...memberRows(node.members ?? [], inner)]
     return [row(node, `${indent}${isLast ? '└─ ' : '├─ '}`), ...below]
+  })
+}
+
+function memberRows(members: readonly MemberInfo[], indent: string): string[][] {
+  return members.map(({ name, state, ageMs, running, messages, pid, heldBytes }, place) => {
+    const own = name.slice(name.lastIndexOf('/') + 1)
+    const kind = pid === undefined ? 'thread' : `pid ${pid}`
+    const memory = heldBytes === 0 ? '' : `, ${Math.round(heldBytes / 2 ** 20)} MiB`
+    const branch = place === members.length - 1 ? '└─ ' : '├─ '
+    return [
+      indent + branch + own,
+      state,
+      shortDuration(ageMs),
+      '',
+      String(running),
+      `${kind}, ran ${messages}${memory}`,
+    ]
   })
 }
 
