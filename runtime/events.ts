@@ -131,7 +131,7 @@ export interface SystemEvents {
   'supervisor-shut-down': ChildEvent
   /**
    * What its timers found about a schedule: `missed` (how many, and why), `paused` (by a failure), `lost` (a run without an outcome), `broken`
-   * (the record can't be read), `refused` (the mailbox does not take its message), `edited` (it is other than its declaration, which
+   * (the record can't be read), `refused` (the mailbox does not take its message, or our user may not write there), `edited` (it is other than its declaration, which
    * is not put over it), `undeclared` (its declaration is gone from the code).
    */
   schedule: SystemEvent & {

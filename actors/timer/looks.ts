@@ -24,6 +24,7 @@ import type { ActorSpec } from '../../runtime/actor.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import { encodeHeaders, H } from '../../runtime/broker/headers.ts'
 import type { ServerClock } from '../../runtime/broker/serverClock.ts'
+import { BrokerError } from '../../runtime/errors.ts'
 import type { ScheduleServices } from '../../runtime/hosted.ts'
 import { LATEST_DUE } from '../../runtime/message.ts'
 import type { Status } from '../../runtime/outcome.ts'
@@ -46,7 +47,7 @@ import {
 import { isBroken, readCause, type ScheduleRecord } from '../../runtime/schedules/record.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'
 import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
-import { account, type LookScope } from './account.ts'
+import { account, Refused, type LookScope } from './account.ts'
 
 export interface LooksHost {
   readonly broker: Broker
@@ -76,6 +77,8 @@ export class Looks {
   readonly #notices = new Map<string, Notice[]>()
   /** Revisions of broken records that were told of. */
   readonly #told = new Map<string, number>()
+  /** Chains to other actors whose mailboxes our user may not write to, that were told of. */
+  readonly #refused = new Set<string>()
   #salt = ''
 
   constructor(spec: ActorSpec, host: LooksHost) {
@@ -116,7 +119,13 @@ export class Looks {
     const { broker } = this.#host
     const { record } = await readStored(broker, this.#spec.name, schedule)
     const link = record === undefined || isBroken(record) ? undefined : linkOf(record.definition)
-    if (link !== undefined) await putLink(broker, this.#spec.name, schedule, link)
+    if (link === undefined || !this.#mayLink(link.after.actor)) return
+    await putLink(broker, this.#spec.name, schedule, link)
+  }
+
+  /** A link stands in the bucket of another actor, where workers of few rights may not write: who put the schedule made it. */
+  #mayLink(source: string): boolean {
+    return source === this.#spec.name || this.#host.broker.assets.settings.manage
   }
 
   /** A message ended that a schedule of this actor runs after. Those that come together are taken together: one record, one store. */
@@ -131,7 +140,7 @@ export class Looks {
   async forward(target: string, schedule: string, notice: Notice): Promise<void> {
     if (target === this.#spec.name) return this.notice(schedule, notice)
     const { publisher, subjects } = this.#host.broker
-    await publisher.publish({
+    const published = publisher.publish({
       subject: subjects.later(target, notice.message),
       payload: Buffer.from(JSON.stringify(notice)),
       headers: encodeHeaders([
@@ -142,6 +151,20 @@ export class Looks {
       repeatMs: REPEAT_MS,
       awayMs: 0,
     })
+    await published.catch((error: unknown) => {
+      const isForbidden = error instanceof BrokerError && error.code === 'FORBIDDEN'
+      throw isForbidden ? this.#forbidden(target, schedule, error) : error
+    })
+  }
+
+  /** Told once; the notice is kept and tried again, less and less often: it goes when the right is given. */
+  #forbidden(target: string, schedule: string, cause: Error): Refused {
+    const key = `${target} ${schedule}`
+    const { name } = this.#spec
+    const detail = `expected workers of ${name} to be let send to ${target}, since it runs after their messages, but they may not. Give their user that right ("troupe permissions --role worker --actors ${name} --sends-to ${target}"): what has ended is kept until then.`
+    if (!this.#refused.has(key)) this.#host.services.tell({ schedule, what: 'refused', detail })
+    this.#refused.add(key)
+    return new Refused(cause, false)
   }
 
   #begin(schedule: string, tries: number): Promise<void> {

@@ -56,7 +56,9 @@ export class Mending {
   }
 
   async #checkFirst(): Promise<void> {
-    for (const { id } of await listStored(this.#host.broker, this.#actor)) await this.#looks.mendLink(id)
+    // One that is refused its link must not keep the others from being mended.
+    for (const { id } of await listStored(this.#host.broker, this.#actor))
+      await this.#looks.mendLink(id).catch(() => {})
     await this.#mend()
   }
 

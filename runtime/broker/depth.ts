@@ -49,7 +49,11 @@ export interface ActorDepth {
   readonly oldestAt: number | undefined
 }
 
-/** All of one actor. `lanes`: those that its definition has; absent: whatever consumers the mailbox has. Throws `JetStreamError` `gone` without a mailbox. */
+/**
+ * All of one actor. `lanes`: those that its definition has, and nothing is asked that a worker of this actor alone may not ask
+ * (roles.ts): dead letters of one id then count once. Absent: whatever consumers the mailbox has. Throws `JetStreamError` `gone`
+ * without a mailbox.
+ */
 export async function readDepth(broker: Broker, actor: string, lanes?: readonly Queue['lane'][]): Promise<ActorDepth> {
   const { api, subjects } = broker
   const [mailbox, timer] = [subjects.mailboxStream(actor), subjects.timerStream(actor)]
@@ -59,7 +63,7 @@ export async function readDepth(broker: Broker, actor: string, lanes?: readonly 
     api.count(timer, subjects.timerOf('at', actor)).catch(unlessAway),
     api.count(timer, subjects.timerOf('retry', actor)).catch(unlessAway),
     api.count(timer, subjects.timerOf('due', actor)).catch(unlessAway),
-    api.count(subjects.deadStream, subjects.deadOf(actor)).catch(unlessAway),
+    countDead(broker, actor, lanes !== undefined).catch(unlessAway),
   ])
   const later = consumers.find(({ name }) => name === 'later')
   return {
@@ -74,6 +78,12 @@ export async function readDepth(broker: Broker, actor: string, lanes?: readonly 
     // What was acked may be stored still (view/leftovers.ts).
     oldestAt: consumers.every(isIdle) ? undefined : Date.parse(state.first_ts),
   }
+}
+
+/** Direct gets name their subject in the body: who may count dead letters by them may read those of all actors. */
+function countDead({ api, subjects }: Broker, actor: string, isWorker: boolean): Promise<number> {
+  const [stream, filter] = [subjects.deadStream, subjects.deadOf(actor)]
+  return isWorker ? api.countSubjects(stream, filter) : api.count(stream, filter)
 }
 
 /** An actor's lanes alone. */

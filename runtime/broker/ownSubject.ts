@@ -20,6 +20,8 @@ const CONDITION = encodeHeaders([[H.expectedLastSubjectSequence, NEVER]])
 /** How long a copy may be behind, and how long somebody may be about to write there. */
 const BEHIND_MS = 5_000
 const PAUSE_MS = 50
+/** What the leader has told of is with every copy that follows it within so long. */
+const SEEN_MS = 500
 /** The condition stores nothing, however often it is asked. */
 const REPEAT_MS = 10_000
 
@@ -37,6 +39,16 @@ export async function readOwn(host: OwnSubjectHost, stream: string, subject: str
   for (let stored = first; ; stored = await read()) {
     if (stored !== undefined && stored.sequence >= sequence) return stored
     if (systemClock.monotonic() >= until) throw unsettled(stream, subject)
+    await sleep(PAUSE_MS)
+  }
+}
+
+/** For who only looks, and may not publish there: by any copy that has one. Undefined where none has, or nobody answers. */
+export async function readSeen(host: OwnSubjectHost, stream: string, subject: string): Promise<Stored | undefined> {
+  const until = systemClock.monotonic() + SEEN_MS
+  for (;;) {
+    const stored = await readCopy(host, stream, subject)
+    if (stored !== undefined || systemClock.monotonic() >= until) return stored
     await sleep(PAUSE_MS)
   }
 }

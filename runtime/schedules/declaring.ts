@@ -59,6 +59,8 @@ export interface DeclareOptions {
   readonly overwrite?: boolean
   /** Remove what is declared no more. */
   readonly prune?: boolean
+  /** Touch nothing but what belongs to the actors themselves, as workers of few rights must (`nats.manage` off). */
+  readonly isConfined?: boolean
 }
 
 /**
@@ -111,7 +113,9 @@ async function declare(
     if (isEdited && options.overwrite !== true) return { ...told, state: 'edited', differences }
     const state =
       stored === undefined ? 'created' : isEdited ? 'overwritten' : differences.length > 0 ? 'changed' : 'same'
-    if (options.dryRun !== true) await schedules.putResolved(id, declaration, { declared: { by, as: definition } })
+    const isLeft = options.dryRun === true || (options.isConfined === true && state === 'same')
+    const how = { declared: { by, as: definition }, isConfined: options.isConfined ?? false }
+    if (!isLeft) await schedules.putResolved(id, declaration, how)
     return { ...told, state, differences }
   } catch (error) {
     return { ...told, state: 'refused', differences: [], problem: toError(error).message }
@@ -175,7 +179,8 @@ export async function declareAtStart(
   declarations: readonly Declaration[],
 ): Promise<void> {
   const { broker, schedules, log } = host
-  const results = await declareSchedules(broker, schedules, actors, declarations).catch((error: unknown) => {
+  const options = { isConfined: !broker.assets.settings.manage }
+  const results = await declareSchedules(broker, schedules, actors, declarations, options).catch((error: unknown) => {
     log.error('declared schedules could not be looked at', { error: toError(error) })
     return []
   })

@@ -4,7 +4,7 @@ import type { StreamInfo } from '@nats-io/jetstream'
 import { JetStreamError } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { parseInstant } from '../time/duration.ts'
-import { readAccount, type Account } from './ledger.ts'
+import { seeAccount, type Account } from './ledger.ts'
 import { readBy, readWhole } from './refuse.ts'
 import type { Moment } from './rule.ts'
 
@@ -36,7 +36,7 @@ export async function listAccounts(
   const found: { planned: number; account: Account }[] = []
   for (let start = 0; start < wanted.length; start += WINDOW) {
     const some = wanted.slice(start, start + WINDOW)
-    const accounts = await Promise.all(some.map((planned) => readAccount(broker, { actor, schedule, planned })))
+    const accounts = await Promise.all(some.map((planned) => seeAccount(broker, { actor, schedule, planned })))
     for (const [index, planned] of some.entries()) {
       const account = accounts[index]
       if (account !== undefined) found.push({ planned, account })

@@ -17,7 +17,7 @@
 import { JetStreamError, type Stored } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H } from '../broker/headers.ts'
-import { readOwn } from '../broker/ownSubject.ts'
+import { readOwn, readSeen } from '../broker/ownSubject.ts'
 import type { Failure } from '../errors.ts'
 import type { Status } from '../outcome.ts'
 import { formatMoment } from './moments.ts'
@@ -89,6 +89,14 @@ export async function readAccount(broker: Broker, place: Place): Promise<Account
   const { subjects } = broker
   const subject = subjects.ledger(place.actor, place.schedule, place.planned)
   const stored = await readOwn(broker, subjects.ledgerStream, subject)
+  return stored && accountOf(stored)
+}
+
+/** The same for who looks and may not write there. A copy may answer that does not have the last entry yet. */
+export async function seeAccount(broker: Broker, place: Place): Promise<Account | undefined> {
+  const { subjects } = broker
+  const subject = subjects.ledger(place.actor, place.schedule, place.planned)
+  const stored = await readSeen(broker, subjects.ledgerStream, subject)
   return stored && accountOf(stored)
 }
 

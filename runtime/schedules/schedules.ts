@@ -9,7 +9,7 @@ import { JetStreamError } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { ServerClock } from '../broker/serverClock.ts'
 import { explainRefusal } from '../client/refusals.ts'
-import { ActorError, ConfigError, PayloadError, UnavailableError, didYouMean } from '../errors.ts'
+import { ActorError, BrokerError, ConfigError, PayloadError, UnavailableError, didYouMean } from '../errors.ts'
 import { nextId, random } from '../time/chance.ts'
 import { parseDuration, parseInstant, type Duration } from '../time/duration.ts'
 import { plannedAt } from '../time/planned.ts'
@@ -85,6 +85,11 @@ export interface ExportedSchedules {
 
 /** What a `put` did. */
 export type PutResult = Schedule & { readonly was: 'created' | 'changed' | 'same' }
+
+interface PutDeclared {
+  readonly declared?: Declared
+  readonly isConfined?: boolean
+}
 
 /** What the API needs of its process. */
 export interface SchedulesHost {
@@ -262,16 +267,19 @@ export class Schedules {
     return results
   }
 
-  /** `put` of what was checked already; with where it is declared. For `troupe deploy` and for systems that start. */
+  /**
+   * `put` of what was checked already; with where it is declared. For `troupe deploy` and for systems that start. `isConfined`: nothing of
+   * other actors is touched; throws `BrokerError` `FORBIDDEN` for what needs that.
+   */
   async putResolved(
     id: string,
     resolved: Resolved,
-    { generation, declared }: PutOptions & { readonly declared?: Declared },
+    { generation, declared, isConfined = false }: PutOptions & PutDeclared,
   ): Promise<PutResult> {
     const { broker } = this.#host
     const { actor, definition } = resolved
     checkSize(id, definition, broker.publisher.maxPayload)
-    await this.#prepare(id, resolved)
+    await this.#prepare(id, resolved, isConfined)
     const { now } = await this.#now()
     let seen = generation
     for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -279,6 +287,7 @@ export class Schedules {
       const record = found === undefined || isBroken(found) ? undefined : found
       const isThere = record !== undefined && isSame(record.definition, definition) && hasDeclared(record, declared)
       if (isThere && generation === undefined) return this.#putDone(actor, id, revision, record, 'same')
+      if (isConfined) checkOwn(id, actor, [definition, record?.definition])
       seen ??= record?.generation ?? 0
       if (seen !== (record?.generation ?? 0)) throw conflict(id, seen, record?.generation)
       const next =
@@ -307,11 +316,11 @@ export class Schedules {
   }
 
   /** What has to be there before the record is. */
-  async #prepare(id: string, { actor, definition, spec }: Resolved): Promise<void> {
+  async #prepare(id: string, { actor, definition, spec }: Resolved, isConfined: boolean): Promise<void> {
     const { broker } = this.#host
     if (spec === undefined) await this.#checkActor(actor, definition)
     else await broker.assets.streams(spec)
-    await this.#checkElsewhere(id, actor)
+    if (!isConfined) await this.#checkElsewhere(id, actor)
     await broker.assets.schedules(actor)
   }
 
@@ -416,6 +425,14 @@ export class Schedules {
     }
     return { now: () => clock.now() }
   }
+}
+
+/** What runs after messages of another actor has its link there (chains.ts): refused before anything is stored. */
+function checkOwn(id: string, actor: string, definitions: readonly (Definition | undefined)[]): void {
+  const other = definitions.map((one) => one?.rule.after?.actor).find((one) => one !== undefined && one !== actor)
+  if (other === undefined) return
+  const text = `expected schedule ${id} to be put by who may write to ${other}, after whose messages it runs, but with nats.manage off a worker of ${actor} may not. Run "troupe deploy" as an operator.`
+  throw new BrokerError('FORBIDDEN', text, { data: { schedule: id, actor: other } })
 }
 
 function hasDeclared(record: ScheduleRecord, declared: Declared | undefined): boolean {

@@ -1,39 +1,18 @@
 /** The ready accounts on a real server: each role does its work with the real runtime, and all else is refused. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect as dial, type NatsConnection } from '@nats-io/transport-node'
-import { connect, defineActor, retry, run, type ConnectOptions, type Troupe } from 'troupe'
+import { connect, defineActor, retry, run, type Troupe } from 'troupe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { accountsOf } from '#runtime/permissions/accounts.js'
 import { accountsText } from '#runtime/permissions/natsConf.js'
-import type { Party } from '#runtime/permissions/roles.js'
 
+import { ACCOUNTS, PARTIES, startGuarded, type Guarded } from '../kit/accounts.ts'
 import { makeProject } from '../kit/cli.ts'
-import { startServer, type TestServer } from '../kit/server.ts'
+import type { TestServer } from '../kit/server.ts'
 import { rejection } from '../kit/system.ts'
-
-const TEXT = readFileSync('config/nats/accounts.conf', 'utf8')
-const party = (user: string, role: Party['role'], actors: string[] = [], sends: string[] = []): Party => ({
-  user,
-  role,
-  actors,
-  sends,
-})
-const PARTIES = [
-  party('ops', 'operator'),
-  party('watch', 'viewer'),
-  party('mailing', 'worker', ['mailer'], ['render']),
-  party('rendering', 'worker', ['render']),
-  party('shop', 'sender', ['mailer', 'render']),
-  party('billing', 'sender', ['render']),
-]
-const passwords = ['sys', ...PARTIES.map(({ user }) => user)].map(
-  (user) => [`NATS_PASSWORD_${user.toUpperCase()}`, `secret${user}`] as const,
-)
 
 const mailer = defineActor('mailer', {
   retry: { attempts: 2, backoff: { base: '10ms' } },
@@ -47,32 +26,18 @@ const mailer = defineActor('mailer', {
 })
 const render = defineActor('render', { messages: { pdf: async () => 'a page' } })
 
+let guarded: Guarded
 let server: TestServer
-const open = (user: string, own: { sender?: string } = {}): ConnectOptions & { servers: string } => ({
-  servers: server.url,
-  logLevel: 'silent',
-  sender: user,
-  ...own,
-  nats: {
-    user,
-    password: `secret${user}`,
-    inboxPrefix: `_INBOX.${user}`,
-    manage: user === 'ops',
-    requestTimeout: '2s',
-  },
-})
+const open: Guarded['open'] = (user, own) => guarded.open(user, own)
+const violations: Guarded['violations'] = () => guarded.violations()
 const bare = (user: string): Promise<NatsConnection> =>
   dial({ servers: server.url, user, pass: `secret${user}`, inboxPrefix: `_INBOX.${user}` })
-const violations = (): string[] =>
-  readFileSync(join(server.dir, 'server.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('Violation'))
 
 let stop: (() => Promise<void>)[] = []
 let shop: Troupe
 beforeAll(async () => {
-  for (const [name, value] of passwords) process.env[name] = value
-  server = await startServer({ conf: TEXT })
+  guarded = await startGuarded()
+  server = guarded.server
   // An operator makes what workers only use.
   await (await run({ ...open('ops'), actors: [mailer, render], signals: false })).stop()
   for (const [user, actor] of [
@@ -93,7 +58,7 @@ afterAll(async () => {
 
 describe('the ready accounts', () => {
   it('are what "troupe permissions" prints', () => {
-    expect(TEXT.split('\n').slice(2).join('\n').trimEnd()).toBe(
+    expect(ACCOUNTS.split('\n').slice(2).join('\n').trimEnd()).toBe(
       accountsText(accountsOf(PARTIES, { namespace: 'troupe' })).trimEnd(),
     )
   })

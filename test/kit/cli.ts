@@ -6,6 +6,10 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
+import { findCommand } from '#runtime/cli/commands.js'
+import { exitCodeOf, failureText } from '#runtime/cli/failure.js'
+import { parseCommandLine } from '#runtime/cli/parse.js'
+
 export interface Ended {
   /** Exit code; the signal's name where it was killed. */
   readonly code: number | string
@@ -131,4 +135,29 @@ async function kill(child: ChildProcess): Promise<void> {
 /** The project's own server ends a second after the last of its users. */
 async function serverEnd(dir: string): Promise<void> {
   while (existsSync(join(dir, '.troupe', 'server.json'))) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+/** Runs a command in this process, as main.ts does: for many in a row. One at a time, since it catches what is printed. */
+export async function troupeHere(...argv: string[]): Promise<Ended> {
+  const output = { stdout: '', stderr: '' }
+  const writes = [catching('stdout', output), catching('stderr', output)]
+  const shown = { isDebug: false, isJson: argv.includes('--json') }
+  try {
+    const { command, rest } = await findCommand(argv)
+    return { code: (await command.run(parseCommandLine(rest, command.flags))) ?? 0, ...output }
+  } catch (error) {
+    return { code: exitCodeOf(error), stdout: output.stdout, stderr: failureText(error, shown) }
+  } finally {
+    for (const restore of writes) restore()
+  }
+}
+
+function catching(name: 'stdout' | 'stderr', output: Record<typeof name, string>): () => void {
+  const stream = process[name]
+  const write = stream.write.bind(stream)
+  stream.write = (text: string | Uint8Array): boolean => {
+    output[name] += String(text)
+    return true
+  }
+  return () => void (stream.write = write)
 }
