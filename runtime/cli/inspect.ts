@@ -61,6 +61,6 @@ function historyRow({ at, event, data }: HistoryEntry): string[] {
 
 function nowhere(id: string, actor: string | undefined): ActorError {
   const where = actor === undefined ? 'any mailbox' : `actor ${actor}`
-  const text = `expected a message with the id ${JSON.stringify(id)} in ${where}, but there is none: it was never sent, or it is done and its result was not kept.`
+  const text = `expected a message with the id ${JSON.stringify(id)} in ${where}, but there is none: it was never sent, or it has ended (done, cancelled, expired) and nothing was to be kept of it.`
   return new ActorError('NO_SUCH_MESSAGE', text, { data: { id } })
 }
