@@ -47,7 +47,9 @@ function allOf(error: Error): string {
   const shown = [true, false].flatMap((isJson) => failureText(error, { isDebug: true, isJson }))
   const chain: unknown[] = []
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) chain.push(cause.stack, cause.message)
-  return [inspect(error, deep), JSON.stringify(error), JSON.stringify({ ...error }), ...shown, ...chain].join('\n')
+  return [inspect(error, deep), JSON.stringify(error), JSON.stringify(Object.entries(error)), ...shown, ...chain].join(
+    '\n',
+  )
 }
 
 function expectNoSecret(said: string): void {
@@ -133,7 +135,8 @@ describe('credentials that are right', () => {
     const logger = createLogger({ level: 'debug', format: 'json', stream: { write: (line) => lines.push(line) } })
     await using troupe = await connect({ servers: url, nats })
     troupe.connection.subscribe('>', {
-      callback: (_error, msg) => void said.push(`${msg.subject} ${String(msg.headers)} ${msg.string()}`),
+      callback: (_error, msg) =>
+        void said.push(`${msg.subject} ${JSON.stringify([...(msg.headers ?? [])])} ${msg.string()}`),
     })
     await using system = await run({
       servers: url,
