@@ -105,11 +105,21 @@ async function followOne(
   onCancel: (cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
   const subject = subjects.cancel(actor)
+  // In a JetStream domain the server refuses another subject than the library asked on, which then waits in vain.
+  let refusal: Error | undefined
+  const unclaim = connection.claim((problem) => {
+    const { subject: refused } = problem as { subject?: unknown }
+    const isOurs = String(refused).includes(`.CONSUMER.CREATE.${subjects.cancelStream}.`)
+    if (isOurs) refusal = problem
+    return isOurs
+  })
   const consumer = await js.consumers
     .get(subjects.cancelStream, { filter_subjects: subject })
     .catch((error: unknown) => {
-      throw /permission/i.test(String(error)) ? mayNotFollow(subject, toError(error)) : error
+      const cause = refusal ?? toError(error)
+      throw /permission/i.test(String(cause)) ? mayNotFollow(subject, cause) : error
     })
+    .finally(unclaim)
   let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
   await new Promise<void>((resolve, reject) => {

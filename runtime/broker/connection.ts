@@ -14,6 +14,7 @@ import {
   credsAuthenticator,
   jwtAuthenticator,
   nkeyAuthenticator,
+  type Authenticator,
   type ConnectionOptions,
   type MsgHdrs,
   type NatsConnection,
@@ -407,12 +408,27 @@ function tlsOptions(tls: TlsSettings): NonNullable<ConnectionOptions['tls']> {
 }
 
 async function authenticator(settings: NatsSettings): Promise<Pick<ConnectionOptions, 'authenticator'>> {
-  if (settings.credentials !== undefined) {
-    return { authenticator: credsAuthenticator(await keyFile(settings.credentials, 'nats.credentials')) }
+  const { credentials, nkey, jwt } = settings
+  if (credentials !== undefined) {
+    const file = await keyFile(credentials, 'nats.credentials')
+    const what = `a credentials file (.creds) with a JWT and a seed, got: ${credentials}, which is none or was changed`
+    return { authenticator: usable(credsAuthenticator(file), `expected nats.credentials to be ${what}`) }
   }
-  const seed = settings.nkey === undefined ? undefined : await seedBytes(settings.nkey)
-  if (settings.jwt !== undefined) return { authenticator: jwtAuthenticator(settings.jwt, seed) }
-  return seed === undefined ? {} : { authenticator: nkeyAuthenticator(seed) }
+  const seed = nkey === undefined ? undefined : await seedBytes(nkey)
+  const wrong =
+    'expected nats.nkey to be a seed as "nk" or "nsc" made it, or its file, got: one with a slip in it (not shown)'
+  if (jwt !== undefined) return { authenticator: usable(jwtAuthenticator(jwt, seed), wrong) }
+  return seed === undefined ? {} : { authenticator: usable(nkeyAuthenticator(seed), wrong) }
+}
+
+/** Tried before anything is dialled: else a key that can't sign looks like a server that can't be reached. Its own error may name the key. */
+function usable(authenticate: Authenticator, problem: string): Authenticator {
+  try {
+    authenticate('nonce')
+  } catch {
+    throw new ConfigError('INVALID_CONFIG', `${problem}. Get it again from who made it.`)
+  }
+  return authenticate
 }
 
 /** A seed as it is, or the file that holds it. Seeds begin with S and the kind of key (NATS nkeys). */

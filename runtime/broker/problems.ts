@@ -4,7 +4,12 @@ import { BrokerError, PayloadError } from '../errors.ts'
 /** Whether the server's problem is that this subject may not be published or subscribed. */
 export function isRefusal(problem: Error, operation: 'publish' | 'subscription', subject: string): boolean {
   const refusal = problem as { operation?: unknown; subject?: unknown }
-  return refusal.operation === operation && refusal.subject === subject
+  return refusal.operation === operation && undomained(String(refusal.subject)) === undomained(subject)
+}
+
+/** A server of the domain that was asked names the subject that it has made of ours: `$JS.API.…` of `$JS.hub.API.…`, `$KV.…` of that of a key. */
+export function undomained(subject: string): string {
+  return subject.replace(/^\$JS\.[^.]+\.API\.(\$KV\.)?/, (_prefix, key: string | undefined) => key ?? '$JS.API.')
 }
 
 export function forbidden(subject: string, cause: Error): BrokerError {

@@ -19,7 +19,7 @@ import { BrokerError, UnavailableError } from '../errors.ts'
 import { randomToken } from '../time/chance.ts'
 import { systemClock } from '../time/clock.ts'
 import type { Connection } from './connection.ts'
-import { forbidden, isRefusal } from './problems.ts'
+import { forbidden, isRefusal, undomained } from './problems.ts'
 import { Slots } from './slots.ts'
 
 /** The server's word that nobody listens on the subject: no stream, no service, or JetStream not ready. */
@@ -218,7 +218,7 @@ export class Replies {
     const refused = this.#pending.all().filter(({ request }) => isRefusal(problem, 'publish', request.subject))
     for (const { request, slot } of refused) {
       this.#pending.delete(slot)
-      this.#refused.add(request.subject)
+      this.#refused.add(undomained(request.subject))
       request.onError(forbidden(request.subject, problem))
     }
     // Each of a thousand publishes is refused on its own; the first word ended them all.
@@ -228,7 +228,7 @@ export class Replies {
   #isKnown(problem: Error): boolean {
     if (this.#refused.size > MANY_REFUSED) this.#refused.clear()
     const { subject } = problem as { subject?: unknown }
-    return this.#refused.has(String(subject)) && isRefusal(problem, 'publish', String(subject))
+    return this.#refused.has(undomained(String(subject))) && isRefusal(problem, 'publish', String(subject))
   }
 
   #failAll(error: Error): void {

@@ -53,7 +53,18 @@ export function inboxOf(user: string): string {
 export function permissionsOf(party: Party, place: Place): Permissions {
   const names = new Names(place)
   const own = { publish: [], subscribe: [`${inboxOf(party.user)}.>`] }
-  return merged([own, ...RIGHTS[party.role](party, names)])
+  const { publish, subscribe } = merged([own, ...RIGHTS[party.role](party, names)])
+  return { publish: publish.flatMap((subject) => inDomain(subject, place.domain)), subscribe }
+}
+
+/**
+ * JetStream's own subjects in a domain. Both forms: a server of that domain maps the longer to the shorter and looks at what is permitted
+ * after that (tried); one that only has a leaf node there does not.
+ */
+function inDomain(subject: string, domain: string | undefined): string[] {
+  if (domain === undefined) return [subject]
+  if (subject.startsWith('$JS.API.')) return [`$JS.${domain}.API.${subject.slice('$JS.API.'.length)}`, subject]
+  return subject.startsWith('$KV.') ? [`$JS.${domain}.API.${subject}`, subject] : [subject]
 }
 
 /** Every subject once, in order. */
@@ -225,16 +236,14 @@ const SERVICE_VERBS = ['PING', 'INFO', 'STATS'] as const
 class Names {
   readonly subjects: Subjects
   readonly streamOf: { readonly result: string; readonly mark: string; readonly ledger: string }
-  readonly #api: string
 
-  constructor({ namespace, domain }: Place) {
+  constructor({ namespace }: Place) {
     this.subjects = new Subjects(namespace)
-    this.#api = domain === undefined ? '$JS.API' : `$JS.${domain}.API`
     const { resultStream, markStream, ledgerStream } = this.subjects
     this.streamOf = { result: resultStream, mark: markStream, ledger: ledgerStream }
   }
 
-  readonly api = (verb: string): string => `${this.#api}.${verb}`
+  readonly api = (verb: string): string => `$JS.API.${verb}`
   /** The last message of a subject, and of no other. */
   readonly direct = (stream: string, subject: string): string => this.api(`DIRECT.GET.${stream}.${subject}`)
 }

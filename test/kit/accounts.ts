@@ -6,7 +6,7 @@ import type { ConnectOptions } from 'troupe'
 
 import type { Party } from '#runtime/permissions/roles.js'
 
-import { startServer, type TestServer } from './server.ts'
+import { startServer, type TestServer, type TestServerOptions } from './server.ts'
 
 /** As accounts.conf says at its head. */
 export const PARTIES: readonly Party[] = [
@@ -36,9 +36,13 @@ export function passwordsOf(parties: readonly { readonly user: string }[]): Reco
   return Object.fromEntries(users.map((user) => [`NATS_PASSWORD_${user.toUpperCase()}`, `secret${user}`]))
 }
 
-export async function startGuarded(conf = ACCOUNTS, parties = PARTIES): Promise<Guarded> {
+export async function startGuarded(
+  conf = ACCOUNTS,
+  parties = PARTIES,
+  options: TestServerOptions = {},
+): Promise<Guarded> {
   Object.assign(process.env, passwordsOf(parties))
-  const server = await startServer({ conf })
+  const server = await startServer({ ...options, conf })
   const isManaging = (user: string): boolean => {
     const known = parties.find((one) => one.user === user)
     return known?.role === 'operator' || known?.manage === true
