@@ -406,7 +406,11 @@ export function carriedOut(record: ScheduleRecord, { state, pause }: Plan, done:
   const next: State = {
     ...state,
     running: isTracked(definition) ? [...state.running, ...running].slice(-MAX_TRACKED) : [],
-    waiting: state.waiting.map((one) => done.find(({ step }) => step.occurrence === one)?.occurrence ?? one),
+    // What was to wait and stands otherwise in the ledger (another look had skipped it, whose record was not stored) waits no more.
+    waiting: state.waiting.flatMap((one) => {
+      const found = done.find(({ step }) => step.occurrence === one)
+      return found === undefined ? [one] : found.result === 'waiting' ? [found.occurrence] : []
+    }),
     // What a range passes over takes none of its time, and no place within the limit.
     spans: state.spans.map((span) =>
       known.some(({ planned }) => planned === span.after) ? { ...span, at: span.at - span.paceMs } : span,

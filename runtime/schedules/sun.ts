@@ -65,8 +65,11 @@ function sunWalk({ event, latitude, longitude, offset }: ResolvedSun): Walk {
   const offsetMs = readOffset(offset, 'offset')
   const key = event === 'noon' ? 'solarNoon' : event
   const onDay = (day: number): number | undefined => {
-    const at = getTimes(new Date(day * DAY + DAY / 2), latitude, longitude)[key]
-    return at === null ? undefined : Math.round(at.getTime() / SECOND) * SECOND + offsetMs
+    const noon = day * DAY + DAY / 2
+    const at = getTimes(new Date(noon), latitude, longitude)[key]
+    // Near the poles, where the sun rises for half a year, the formula may find a moment that is days away: it is no event of this day.
+    if (at === null || Math.abs(at.getTime() - noon) > DAY) return undefined
+    return Math.round(at.getTime() / SECOND) * SECOND + offsetMs
   }
   return {
     next: (after) => seek(onDay, dayOf(after - offsetMs) - 2, 1, (at) => at > after),
@@ -74,16 +77,25 @@ function sunWalk({ event, latitude, longitude, offset }: ResolvedSun): Walk {
   }
 }
 
-/** The first event in a direction of days that is beyond a moment. A solar day's events are within a day of its noon in UTC. */
+/**
+ * The first event in a direction of days that is beyond a moment. A solar day's events are within a day of its noon in UTC: near the
+ * poles one of the next two days may have an earlier one.
+ */
 function seek(
   onDay: (day: number) => number | undefined,
   from: number,
   step: 1 | -1,
   isBeyond: (at: number) => boolean,
 ): number | undefined {
-  for (let index = 0; index <= LONGEST_WAIT_DAYS; index++) {
+  const beyond = (index: number): number[] => {
     const at = onDay(from + index * step)
-    if (at !== undefined && isBeyond(at)) return at
+    return at !== undefined && isBeyond(at) ? [at] : []
+  }
+  for (let index = 0; index <= LONGEST_WAIT_DAYS; index++) {
+    const [at] = beyond(index)
+    if (at === undefined) continue
+    const all = [at, ...beyond(index + 1), ...beyond(index + 2)]
+    return step === 1 ? Math.min(...all) : Math.max(...all)
   }
   return undefined
 }

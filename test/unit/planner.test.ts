@@ -129,6 +129,15 @@ describe('while the run before is not finished', () => {
     expect(ended.record.state).toMatchObject({ waiting: [], running: [{ planned: T0 + 20_000 }] })
   })
 
+  it('bufferOne does not wait for what the ledger says was skipped, and counts it once', async () => {
+    const record = running(await recordOf({ every: '10s', overlap: 'bufferOne' }))
+    const known: Known = new Map([[T0 + 20_000, { word: 'skipped', by: 'rule' }]])
+    const second = look(record, T0 + 20_000, [], known)
+    expect(second.steps).toEqual(['wait 12:00:20'])
+    expect(second.record.state).toMatchObject({ waiting: [], counts: { sent: 1, skipped: 1, missed: 0 } })
+    expect(look(second.record, T0 + 25_000, [[T0 + 10_000, 'done']]).steps).toEqual([])
+  })
+
   it('bufferAll lets all wait, and they go one after the other', async () => {
     let record = running(await recordOf({ every: '10s', overlap: 'bufferAll' }))
     for (const at of [20, 30, 40]) ({ record } = look(record, T0 + at * 1_000))

@@ -37,6 +37,28 @@ describe('for any rule', () => {
     )
   })
 
+  it('also for the sun near a pole, where it rises once a year', () => {
+    const event = fc.constantFrom('sunrise', 'sunset', 'dawn', 'dusk', 'noon')
+    const latitude = fc.oneof(fc.integer({ min: 60, max: 89 }), fc.integer({ min: -89, max: -60 }))
+    const place = fc.record({ event, latitude, longitude: fc.integer({ min: -180, max: 180 }) })
+    const found = { event: 'sunrise', latitude: 89, longitude: -3, offset: '-1h' }
+    fc.assert(
+      fc.property(place, moment, (sun, ms) => {
+        const rule = resolved({ sun })
+        const next = nextAfter(rule, ms)
+        if (next === undefined) return
+        expect(next).toBeGreaterThan(ms)
+        expect(nextAfter(rule, next - 1)).toBe(next)
+        expect(previousBefore(rule, next + 1)).toBe(next)
+        const previous = previousBefore(rule, next)
+        if (previous === undefined) return
+        expect(previous).toBeLessThanOrEqual(ms)
+        expect(nextAfter(rule, previous)).toBe(next)
+      }),
+      { numRuns: 300, examples: [[found as never, 1_837_049_160_000]] },
+    )
+  })
+
   it('a preview is whole seconds, strictly rising, within its bounds, and what repeated next gives (O2)', () => {
     fc.assert(
       fc.property(plainRules, moment, fc.integer({ min: 1, max: 30 }), (input, from, count) => {
