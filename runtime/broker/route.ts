@@ -43,7 +43,7 @@ export class Route {
 
   /** Whether we are back at the server that we left, under another name, with others still untried. */
   isBack(id: string, pool: Pool): boolean {
-    return this.#left?.id === id && pool.some(({ listen }) => this.#left?.addresses.has(listen) === false)
+    return this.#left?.id === id && this.#others(pool).length > this.#tries
   }
 
   /** We are where we wanted to be: nothing is passed over any more. */
@@ -53,8 +53,13 @@ export class Route {
 
   /** The library's question before each dialling; null leaves the choice to it. */
   readonly next: NonNullable<ConnectionOptions['reconnectToServer']> = (pool) => {
-    const others = this.#left === undefined ? [] : pool.filter(({ listen }) => !this.#left?.addresses.has(listen))
-    return others[this.#tries++] ?? null
+    return this.#others(pool)[this.#tries++] ?? null
+  }
+
+  /** The addresses that do not lead to the server that is left. Those of dead servers stay among them. */
+  #others(pool: Pool): Pool {
+    const left = this.#left
+    return left === undefined ? [] : pool.filter(({ listen }) => !left.addresses.has(listen))
   }
 }
 

@@ -60,6 +60,15 @@ describe('the server that is dialled next', () => {
     expect(route.isBack('B', four)).toBe(false)
   })
 
+  it('may be that one where every other was tried in vain', () => {
+    const route = new Route(['nats://a:1'])
+    route.leave({ id: 'A', address: 'a:1' })
+    expect(dialled(route, three, 1)).toEqual(['b:1'])
+    expect(route.isBack('A', three)).toBe(true)
+    expect(dialled(route, three, 2)).toEqual(['c:1', undefined])
+    expect(route.isBack('A', three)).toBe(false)
+  })
+
   it('may be that one where there is no other', () => {
     const route = new Route(['nats://a:1'])
     route.leave({ id: 'A', address: 'a:1' })
