@@ -7,6 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { defineActor } from 'troupe'
 import { describe, expect, it } from 'vitest'
@@ -19,6 +20,7 @@ const MAILBOX = 'faults-mailbox-box'
 const TIMEOUT = { timeout: 240_000 }
 /** An election takes 4 to 9 s; who is cut off without a word notices it after 10 s, then finds another server. */
 const WITHOUT_SERVICE_MS = 30_000
+const WITHOUT_QUORUM_MS = 12_000
 
 /** A sender and a worker that know one member only (they learn of the others), and two workers that know another one. */
 async function bedAt(cluster: Cluster, home: Member, other: Member): Promise<Bed> {
@@ -58,6 +60,14 @@ function isServed(t: Bed, load: Load, at: number): boolean {
 async function restartAll({ members }: Cluster): Promise<void> {
   await Promise.all(members.map(({ server }) => server.kill9()))
   await Promise.all(members.map(({ server }) => server.restart()))
+}
+
+/** The one that lives can store nothing: those on it look for another server, find none, and must come back to it. */
+async function oneBackOfTwo({ members }: Cluster): Promise<void> {
+  const [, second, third] = members
+  await Promise.all([second?.server.kill9(), third?.server.kill9()])
+  await sleep(WITHOUT_QUORUM_MS)
+  await second?.server.restart()
 }
 
 /** Every acknowledged message was handled, no send failed, nothing died, no delayed one was early. */
@@ -100,6 +110,12 @@ describe('a server of three killed with kill -9, under load', () => {
         await cluster.whole()
       }
       if (isLong) await served(t, load, 'all servers killed and started again', () => restartAll(cluster))
+      if (isLong) {
+        await cluster.whole()
+        await served(t, load, 'two servers killed, and one back after 12 s', () => oneBackOfTwo(cluster))
+        await cluster.members[2]?.server.restart()
+        await cluster.whole()
+      }
       await load.stop()
       await account(t, 'servers killed', [load])
     },
