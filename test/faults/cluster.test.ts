@@ -15,6 +15,7 @@ import { describe, expect, it } from 'vitest'
 import { startCluster, type Cluster, type Member } from '../kit/cluster.ts'
 import { bedOn, isLong, sum, until, type Bed } from './bed.ts'
 import { KINDS, longestGap, startLoad, type Load } from './load.ts'
+import { count, expectAccounted, POLICIES, readLedger } from './occurrences.ts'
 
 const MAILBOX = 'faults-mailbox-box'
 const TIMEOUT = { timeout: 240_000 }
@@ -70,6 +71,44 @@ async function oneBackOfTwo({ members }: Cluster): Promise<void> {
   await second?.server.restart()
 }
 
+interface Scheduled {
+  /** Ends them, and holds the ledger against what was due and what was handled. */
+  account(): Promise<void>
+}
+
+/** Schedules of every second, of each policy, that go on through all that is done to the servers (P5, P6). */
+async function startSchedules(t: Bed): Promise<Scheduled> {
+  const ids = Array.from({ length: 2 * POLICIES.length }, (_, index) => `every${index}`)
+  const start = Math.ceil(Date.now() / 1_000) * 1_000 + 3_000
+  const put = (until: Date | undefined): Promise<unknown> =>
+    Promise.all(
+      ids.map((id, index) => {
+        const rule = { every: '1s', from: start, ...(until === undefined ? {} : { until }) }
+        return t.troupe.schedules.put(id, { ...rule, send: t.box.timed.with({}), ...POLICIES[index % POLICIES.length] })
+      }),
+    )
+  await put(undefined)
+  return {
+    account: async () => {
+      const end = Math.ceil(Date.now() / 1_000) * 1_000 + 2_000
+      await put(new Date(end))
+      await until('the end of all occurrences', async () => {
+        const all = await t.troupe.schedules.list()
+        return all.every(({ waiting, spans, next: due }) => waiting.length + spans.length === 0 && due === undefined)
+      })
+      await t.settled()
+      const ledger = await readLedger(t)
+      expectAccounted(ledger, ids, start, () => (end - start) / 1_000)
+      const lasts = [...ledger.values()].flatMap((account) => account.at(-1) ?? [])
+      const sent = lasts.flatMap(({ outcome, id }) => (outcome?.status === 'done' && id !== undefined ? [id] : []))
+      const done = count(t.entries('done').flatMap(({ id }) => (/^every\d@/.test(id) ? [id] : [])))
+      expect([...done.keys()].toSorted()).toEqual(sent.toSorted())
+      const twice = [...done.values()].reduce((sum, times) => sum + times - 1, 0)
+      console.log(`schedules: ${ledger.size} occurrences, each accounted for once: ${sent.length} done, ${twice} twice`)
+    },
+  }
+}
+
 /** Every acknowledged message was handled, no send failed, nothing died, no delayed one was early. */
 async function account(t: Bed, what: string, loads: readonly Load[]): Promise<void> {
   await t.settled()
@@ -98,6 +137,7 @@ describe('a server of three killed with kill -9, under load', () => {
       const [home, other] = cluster.members as [Member, Member]
       await using t = await bedAt(cluster, home, other)
       const load = startLoad(t, 'killed')
+      const scheduled = isLong ? await startSchedules(t) : undefined
       const leader = await cluster.leaderOf(MAILBOX)
       const victims = isLong ? [leader, ...cluster.members.filter((member) => member !== leader)] : [leader]
       for (const [round, victim] of victims.entries()) {
@@ -117,6 +157,7 @@ describe('a server of three killed with kill -9, under load', () => {
         await cluster.whole()
       }
       await load.stop()
+      await scheduled?.account()
       await account(t, 'servers killed', [load])
     },
   )

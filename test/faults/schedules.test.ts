@@ -1,49 +1,18 @@
 /** Schedules every second across kills of their systems and of nats-server (P6). Read from the ledger and from what the handlers wrote down. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import type { ScheduleInput } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
 import type { Entry as LedgerEntry } from '#runtime/schedules/ledger.js'
 
-import { bed, isLong, NAMESPACE, until, type Bed } from './bed.ts'
+import { bed, isLong, NAMESPACE, until } from './bed.ts'
 import type { Child } from './child.ts'
 import type { Entry } from './fixtures/journal.ts'
+import { count, expectAccounted, POLICIES, readLedger } from './occurrences.ts'
 
-const LEDGER = `${NAMESPACE}-ledger`
 const MAILBOX = `${NAMESPACE}-mailbox-box`
 const SCHEDULES = isLong ? 1_000 : 100
 const SECONDS = isLong ? 120 : 8
-
-/** Different policies, so that all of them are under fire. */
-const POLICIES: readonly Pick<ScheduleInput, 'overlap' | 'catchUp' | 'jitter'>[] = [
-  { overlap: 'allow', catchUp: { policy: 'all', pace: '50ms' } },
-  { overlap: 'skip', catchUp: 'latest', jitter: '300ms' },
-  { overlap: 'bufferOne', catchUp: 'skip' },
-  { overlap: 'bufferAll', catchUp: { policy: 'all', pace: '50ms' } },
-]
-
-/** What the ledger says, by occurrence, oldest entry first. */
-async function readLedger({ jsm }: Bed): Promise<Map<string, LedgerEntry[]>> {
-  const accounts = new Map<string, LedgerEntry[]>()
-  const { state } = await jsm.streams.info(LEDGER)
-  for (let seq = state.first_seq; seq <= state.last_seq;) {
-    // Many at once: there are hundreds of thousands in the long form.
-    const batch = await Promise.all(
-      Array.from({ length: Math.min(500, state.last_seq - seq + 1) }, (_, index) =>
-        jsm.direct.getMessage(LEDGER, { seq: seq + index }),
-      ),
-    )
-    for (const message of batch) {
-      if (message === null) continue
-      const [, , , schedule, token] = message.subject.split('.')
-      const key = `${schedule} ${token}`
-      accounts.set(key, [...(accounts.get(key) ?? []), message.json<LedgerEntry>()])
-    }
-    seq += batch.length
-  }
-  return accounts
-}
 
 /** Runs whose end a kill may have cut off: begun before it, and not done a moment before it. */
 function runningAt(entries: readonly Entry[], kills: readonly number[]): number {
@@ -53,12 +22,6 @@ function runningAt(entries: readonly Entry[], kills: readonly number[]): number 
     const open = begun.filter(({ id, who, at }) => at <= kill && (ends.get(`${who} ${id}`) ?? Infinity) >= kill - 500)
     return sum + open.length
   }, 0)
-}
-
-function count(list: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (const one of list) counts.set(one, (counts.get(one) ?? 0) + 1)
-  return counts
 }
 
 describe(`${SCHEDULES} schedules every second, three systems`, () => {
@@ -138,17 +101,7 @@ describe(`${SCHEDULES} schedules every second, three systems`, () => {
           `ran twice ${twice} (${running} running at a kill), late p50 ${late[late.length >> 1]} ms, p99 ${late[Math.floor(late.length * 0.99)]} ms, earliest ${late[0]} ms`,
       )
 
-      // Every planned time of every schedule has its account, and there is no other.
-      const expected = ids.flatMap((id) =>
-        Array.from({ length: SECONDS }, (_, index) => `${id} ${tokenOf(start + index * 1_000)}`),
-      )
-      expect([...ledger.keys()].toSorted()).toEqual(expected.toSorted())
-      // Once: one first entry, one `sent` at most, one end at most; and all that was sent was handled.
-      for (const [key, account] of ledger) {
-        const by = count(account.map(({ step }) => step))
-        expect([key, by.get('sent') ?? 0]).toEqual([key, by.get('ended') ?? 0])
-        expect((by.get('sent') ?? 0) + (by.get('skipped') ?? 0) + (by.get('missed') ?? 0)).toBe(1)
-      }
+      expectAccounted(ledger, ids, start, () => SECONDS)
       const sent = [...lasts.values()].flatMap(({ outcome, id }) => (outcome?.status === 'done' && id ? [id] : []))
       expect([...done.keys()].toSorted()).toEqual(sent.toSorted())
       expect(late.filter((ms) => !(ms >= 0))).toEqual([])
@@ -156,5 +109,3 @@ describe(`${SCHEDULES} schedules every second, three systems`, () => {
     },
   )
 })
-
-const tokenOf = (ms: number): string => new Date(ms).toISOString().replaceAll(/[-:]|\.000/g, '')
