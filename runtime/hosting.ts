@@ -205,10 +205,7 @@ export class Hosting {
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
-      cancelled: (message) => {
-        const cancel = parts.cancelled(spec.name, message, 'waiting')
-        return cancel && (cancel.reason ?? 'cancelled')
-      },
+      cancelled: (message) => parts.cancelled(spec.name, message, 'waiting')?.reason,
       senderFor,
       pool: isolated?.pool,
       resources: () => place.resources,

@@ -36,7 +36,7 @@ export async function cancelParked(
       messageOf(parked, subjects, spec.name),
       parked,
       parked.headers.get(H.origin) ?? '',
-      cancel.reason ?? 'cancelled',
+      cancel.reason,
     )
   }
   return hit
@@ -49,9 +49,8 @@ export async function dropCancelled(
   cancel: Cancel,
   { delivery, message }: { readonly delivery: Delivery; readonly message: Message },
 ): Promise<void> {
-  const { reason = 'cancelled' } = cancel
   const hit = await cancelParked(host, spec, { ...cancel, id: message.id, message: message.name })
-  if (hit.length === 0) await host.dropped(message, delivery, delivery.origin, reason)
+  if (hit.length === 0) await host.dropped(message, delivery, delivery.origin, cancel.reason)
 }
 
 async function parkedSubjects(

@@ -170,7 +170,7 @@ export class Timer implements HostedTimer {
     return matches(cancel, message) && message.sentAt <= cancel.at
   }
 
-  #drop({ delivery, due }: Held, { reason = 'cancelled' }: Cancel): string[] {
+  #drop({ delivery, due }: Held, { reason }: Cancel): string[] {
     if (due === undefined) return []
     const host = this.#host
     this.#settle((then) => {

@@ -21,6 +21,8 @@ export interface CancelRequest {
 }
 
 export interface Cancel extends CancelRequest {
+  /** `cancelled` where none was given. */
+  readonly reason: string
   /** Epoch ms at which it was stored. */
   readonly at: number
   /** Where to tell what it met; always below `<namespace>.reply.`. */
@@ -184,7 +186,7 @@ function readCancel(
       ...(typeof pair?.name === 'string' && typeof pair.value === 'string'
         ? { header: { name: pair.name, value: pair.value } }
         : {}),
-      ...(typeof reason === 'string' ? { reason: reason.slice(0, 512) } : {}),
+      reason: typeof reason === 'string' ? reason.slice(0, 512) : 'cancelled',
       at,
       reply: reply !== undefined && isReply(reply) ? reply : undefined,
     }

@@ -341,10 +341,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   }
 
   /** Aborts every run whose message is cancelled now; called when a cancel arrives. Returns those. */
-  recheckCancels(find: (message: Message) => { readonly reason?: string } | undefined): Run[] {
+  recheckCancels(find: (message: Message) => { readonly reason: string } | undefined): Run[] {
     return this.#running.all().filter((run) => {
       const cancel = run.abortedAt === undefined ? find(run.message) : undefined
-      if (cancel !== undefined) abortRun(run, 'cancelled', cancel.reason ?? 'cancelled')
+      if (cancel !== undefined) abortRun(run, 'cancelled', cancel.reason)
       return cancel !== undefined
     })
   }

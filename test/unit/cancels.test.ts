@@ -32,7 +32,7 @@ describe('whether a cancel speaks of a message', () => {
 describe('the cancels that are known', () => {
   const known = (...list: (CancelRequest & { at: number })[]): Cancels => {
     const cancels = new Cancels(10_000)
-    for (const cancel of list) cancels.add({ reply: undefined, ...cancel })
+    for (const cancel of list) cancels.add({ reply: undefined, reason: 'cancelled', ...cancel })
     return cancels
   }
 
