@@ -3,7 +3,7 @@
  * with what is wrong about its keys.
  */
 import { describe, nearest } from '../runtime/errors.ts'
-import { envName, flagName, leafByEnv, leafByFlag, leafByKey, nearestKey } from './names.ts'
+import { envName, flagName, leafByEnv, leafByFlag, leafByKey, nearestEnv, nearestKey } from './names.ts'
 import { isSetting, leaves, schema, type Node } from './schema.ts'
 
 /** Something wrong, in words, with the key and the place that it came from. */
@@ -86,10 +86,8 @@ function isKnownEnv(name: string): boolean {
   return leafByEnv.has(name) || name === FILE_VARIABLE || name.startsWith('TROUPE_TEST_')
 }
 
-/** Most often the group is left out: `TROUPE_SERVERS` for `TROUPE_NATS_SERVERS`, which by its letters is far away. */
 function unknownEnv(name: string): string {
-  const ending = name.slice('TROUPE'.length)
-  const near = [...leafByEnv.keys()].find((known) => known.endsWith(ending)) ?? nearest(name, leafByEnv.keys())
+  const near = nearestEnv(name)
   return `unknown environment variable ${name}${near === undefined ? '' : `, did you mean ${near}?`}`
 }
 

@@ -39,6 +39,13 @@ export function nearestKey(wrong: string): string | undefined {
   return leaves.find(({ key }) => last(key) === word)?.key
 }
 
+/** The same of environment variables: one that ends in what was written first, since by its letters `TROUPE_SERVERS` is nearer to `TROUPE_SENDER`. */
+export function nearestEnv(wrong: string): string | undefined {
+  const known = [...leafByEnv.keys()]
+  const ending = wrong.slice('TROUPE'.length)
+  return known.find((name) => name.endsWith(ending)) ?? nearest(wrong, known)
+}
+
 /** The settings as `parseArgs` of `node:util` wants to know them. */
 export function flagOptions(): Record<string, { type: 'string' | 'boolean' }> {
   return Object.fromEntries(

@@ -85,18 +85,19 @@ export interface Place {
 const REPEAT_MS = 10_000
 
 /** The last entry of an occurrence. */
-export async function readAccount(broker: Broker, place: Place): Promise<Account | undefined> {
-  const { subjects } = broker
-  const subject = subjects.ledger(place.actor, place.schedule, place.planned)
-  const stored = await readOwn(broker, subjects.ledgerStream, subject)
-  return stored && accountOf(stored)
+export function readAccount(broker: Broker, place: Place): Promise<Account | undefined> {
+  return lastEntry(readOwn, broker, place)
 }
 
 /** The same for who looks and may not write there. A copy may answer that does not have the last entry yet. */
-export async function seeAccount(broker: Broker, place: Place): Promise<Account | undefined> {
+export function seeAccount(broker: Broker, place: Place): Promise<Account | undefined> {
+  return lastEntry(readSeen, broker, place)
+}
+
+async function lastEntry(read: typeof readOwn, broker: Broker, place: Place): Promise<Account | undefined> {
   const { subjects } = broker
   const subject = subjects.ledger(place.actor, place.schedule, place.planned)
-  const stored = await readSeen(broker, subjects.ledgerStream, subject)
+  const stored = await read(broker, subjects.ledgerStream, subject)
   return stored && accountOf(stored)
 }
 

@@ -75,6 +75,11 @@ async function checkServer({ link }: Patient): Promise<Finding[]> {
   ]
 }
 
+/** What a check found, or that all is well. */
+function orWell(findings: Finding[], check: string, text: string): Finding[] {
+  return findings.length > 0 ? findings : [{ level: 'ok', check, text }]
+}
+
 interface Account {
   readonly memory: number
   readonly storage: number
@@ -107,7 +112,7 @@ export function limitFindings({ limits, ...used }: Account): Finding[] {
     return [{ level: amount >= limit * FULL ? 'error' : 'warning', check: 'limits', text, advice }]
   })
   const text = `JetStream: ${used.streams} streams, ${used.consumers} consumers, ${used.storage} bytes stored, within the account's limits`
-  return near.length > 0 ? near : [{ level: 'ok', check: 'limits', text }]
+  return orWell(near, 'limits', text)
 }
 
 /** A machine whose clock is off by more sends `at` times that are not what people mean. */
@@ -171,7 +176,7 @@ async function checkStreams({ link, specs }: Patient): Promise<Finding[]> {
     return [{ level: asset.state === 'unsafe' ? 'error' : 'warning', check: 'streams', text, advice }]
   })
   const text = `${assets.length} streams and consumers are as their definitions say`
-  return findings.length > 0 ? findings : [{ level: 'ok', check: 'streams', text }]
+  return orWell(findings, 'streams', text)
 }
 
 async function checkReplicas({ link }: Patient): Promise<Finding[]> {
@@ -199,9 +204,7 @@ async function checkReplicas({ link }: Patient): Promise<Finding[]> {
         advice: ADVICE_LEADER,
       })
   }
-  return findings.length > 0
-    ? findings
-    : [{ level: 'ok', check: 'replicas', text: `${streams.length} streams have their leader and replicas` }]
+  return orWell(findings, 'replicas', `${streams.length} streams have their leader and replicas`)
 }
 
 const ADVICE_LEADER = 'Look at that nats-server and its routes: "nats server report jetstream".'
@@ -214,7 +217,7 @@ async function checkActors({ link }: Patient): Promise<Finding[]> {
 export function actorFindings({ actors, systems }: Overview): Finding[] {
   const findings = actors.flatMap((one) => actorFinding(one))
   const text = `${actors.length} actors, ${systems.length} systems: nothing waits without being worked on`
-  return findings.length > 0 ? findings : [{ level: 'ok', check: 'actors', text }]
+  return orWell(findings, 'actors', text)
 }
 
 function actorFinding(one: ActorOverview): Finding[] {
@@ -296,9 +299,7 @@ export function growthFindings(actors: readonly Pick<ActorOverview, 'actor' | 'd
           },
         ]),
   ])
-  return findings.length > 0
-    ? findings
-    : [{ level: 'ok', check: 'growth', text: 'no heap of dead or delayed messages' }]
+  return orWell(findings, 'growth', 'no heap of dead or delayed messages')
 }
 
 /** A message that was handed out and that nobody says to run. */
@@ -320,9 +321,7 @@ async function checkStuck({ link }: Patient): Promise<Finding[]> {
       })),
     ]
   })
-  return findings.length > 0
-    ? findings
-    : [{ level: 'ok', check: 'stuck', text: 'nothing was handed out that nobody runs' }]
+  return orWell(findings, 'stuck', 'nothing was handed out that nobody runs')
 }
 
 async function checkLeftovers({ link }: Patient): Promise<Finding[]> {
@@ -333,7 +332,5 @@ async function checkLeftovers({ link }: Patient): Promise<Finding[]> {
     const advice = `They only take room: "nats stream purge ${stream} --subject '${subject}' --seq ${floor + 1}" removes them.`
     return { level: 'warning', check: 'leftovers', text, advice }
   })
-  return findings.length > 0
-    ? findings
-    : [{ level: 'ok', check: 'leftovers', text: 'no mailbox stores what was acked' }]
+  return orWell(findings, 'leftovers', 'no mailbox stores what was acked')
 }

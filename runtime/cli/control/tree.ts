@@ -35,8 +35,12 @@ function rows(nodes: readonly TreeNode[], indent: string): string[][] {
     const isLast = place === nodes.length - 1
     const inner = `${indent}${isLast ? '   ' : '│  '}`
     const below = [...rows(node.children ?? [], inner), ...memberRows(node.members ?? [], inner)]
-    return [row(node, `${indent}${isLast ? '└─ ' : '├─ '}`), ...below]
+    return [row(node, indent + branch(isLast)), ...below]
   })
+}
+
+function branch(isLast: boolean): string {
+  return isLast ? '└─ ' : '├─ '
 }
 
 function memberRows(members: readonly MemberInfo[], indent: string): string[][] {
@@ -44,9 +48,8 @@ function memberRows(members: readonly MemberInfo[], indent: string): string[][] 
     const own = name.slice(name.lastIndexOf('/') + 1)
     const kind = pid === undefined ? 'thread' : `pid ${pid}`
     const memory = heldBytes === 0 ? '' : `, ${Math.round(heldBytes / 2 ** 20)} MiB`
-    const branch = place === members.length - 1 ? '└─ ' : '├─ '
     return [
-      indent + branch + own,
+      indent + branch(place === members.length - 1) + own,
       state,
       shortDuration(ageMs),
       '',
