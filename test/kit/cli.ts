@@ -6,9 +6,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-import { findCommand } from '#runtime/cli/commands.js'
-import { exitCodeOf, failureText } from '#runtime/cli/failure.js'
-import { parseCommandLine } from '#runtime/cli/parse.js'
+import { main as commandLine } from '#runtime/cli/commandLine.js'
 
 export interface Ended {
   /** Exit code; the signal's name where it was killed. */
@@ -137,16 +135,12 @@ async function serverEnd(dir: string): Promise<void> {
   while (existsSync(join(dir, '.troupe', 'server.json'))) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-/** Runs a command in this process, as main.ts does: for many in a row. One at a time, since it catches what is printed. */
+/** Runs a command in this process: for many in a row. One at a time, since it catches what is printed. */
 export async function troupeHere(...argv: string[]): Promise<Ended> {
   const output = { stdout: '', stderr: '' }
   const writes = [catching('stdout', output), catching('stderr', output)]
-  const shown = { isDebug: false, isJson: argv.includes('--json') }
   try {
-    const { command, rest } = await findCommand(argv)
-    return { code: (await command.run(parseCommandLine(rest, command.flags))) ?? 0, ...output }
-  } catch (error) {
-    return { code: exitCodeOf(error), stdout: output.stdout, stderr: failureText(error, shown) }
+    return { code: await commandLine(argv), ...output }
   } finally {
     for (const restore of writes) restore()
   }
