@@ -48,6 +48,8 @@ export interface Bed extends AsyncDisposable {
   letters(): Promise<DeadLetter[]>
   /** Messages in a stream now. */
   stored(stream: string): Promise<number>
+  /** What waits or runs, by the stream's consumers: a killed nats-server leaves messages in a stream that were acked. */
+  unacked(stream: string): Promise<number>
   /** Resolves when the box's mailbox and timer are empty. */
   settled(): Promise<void>
 }
@@ -89,6 +91,12 @@ export async function bedOn(ground: Ground, options: BoxOptions = {}): Promise<B
       return letters
     },
     stored,
+    unacked: async (stream) => {
+      let count = 0
+      for await (const { num_pending, num_ack_pending } of jsm.consumers.list(stream))
+        count += num_pending + num_ack_pending
+      return count
+    },
     settled: () =>
       until('an empty mailbox and timer', async () => (await stored(MAILBOX)) + (await stored(TIMER)) === 0),
     [Symbol.asyncDispose]: async () => {

@@ -4,7 +4,7 @@ import { expect } from 'vitest'
 
 import type { Entry as LedgerEntry } from '#runtime/schedules/ledger.js'
 
-import { NAMESPACE, type Bed } from './bed.ts'
+import { NAMESPACE, until, type Bed } from './bed.ts'
 
 const LEDGER = `${NAMESPACE}-ledger`
 
@@ -49,10 +49,10 @@ export function expectAccounted(
   ledger: ReadonlyMap<string, readonly LedgerEntry[]>,
   ids: readonly string[],
   start: number,
-  secondsOf: (id: string) => number,
+  seconds: number,
 ): void {
   const expected = ids.flatMap((id) =>
-    Array.from({ length: secondsOf(id) }, (_, index) => `${id} ${tokenOf(start + index * 1_000)}`),
+    Array.from({ length: seconds }, (_, index) => `${id} ${tokenOf(start + index * 1_000)}`),
   )
   expect([...ledger.keys()].toSorted()).toEqual(expected.toSorted())
   for (const [key, account] of ledger) {
@@ -60,6 +60,23 @@ export function expectAccounted(
     expect([key, by.get('sent') ?? 0]).toEqual([key, by.get('ended') ?? 0])
     expect((by.get('sent') ?? 0) + (by.get('skipped') ?? 0) + (by.get('missed') ?? 0)).toBe(1)
   }
+}
+
+/** What the ledger calls done is what handlers did. `done`: the ids of their runs. */
+export function expectHandled(ledger: ReadonlyMap<string, readonly LedgerEntry[]>, done: readonly string[]): void {
+  const sent = [...ledger.values()].flatMap((account) => {
+    const last = account.at(-1)
+    return last?.outcome?.status === 'done' && last.id !== undefined ? [last.id] : []
+  })
+  expect([...new Set(done)].toSorted()).toEqual(sent.toSorted())
+}
+
+/** Resolves when no schedule has anything left to do. */
+export function schedulesOver({ troupe }: Bed): Promise<void> {
+  return until('the end of all occurrences', async () => {
+    const all = await troupe.schedules.list()
+    return all.every(({ waiting, spans, next }) => waiting.length + spans.length === 0 && next === undefined)
+  })
 }
 
 const tokenOf = (ms: number): string => new Date(ms).toISOString().replaceAll(/[-:]|\.000/g, '')

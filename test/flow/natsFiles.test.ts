@@ -10,7 +10,7 @@ import { findServerBinary } from '#config/server/binary.js'
 import { whenReady } from '#config/server/ready.js'
 import { spawnWatched } from '#config/server/watched.js'
 
-import { PARTIES, passwordsOf } from '../kit/accounts.ts'
+import { loginOf, PARTIES, passwordsOf } from '../kit/accounts.ts'
 import { clerk } from '../kit/clerk.ts'
 import { freePort } from '../kit/server.ts'
 
@@ -38,9 +38,7 @@ async function start(file: string, name: string, variables: Record<string, strin
 }
 
 const nats = (user: string, replicas = 1) => ({
-  user,
-  password: `secret${user}`,
-  inboxPrefix: `_INBOX.${user}`,
+  ...loginOf(user),
   manage: user === 'ops',
   replicas,
   requestTimeout: '10s',

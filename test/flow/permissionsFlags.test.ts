@@ -2,9 +2,7 @@
 import { connect, run } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
-import type { Party } from '#runtime/permissions/roles.js'
-
-import { startGuarded } from '../kit/accounts.ts'
+import { party, startGuarded } from '../kit/accounts.ts'
 import { clerk, NEVER } from '../kit/clerk.ts'
 import { makeProject, troupeHere, type Project } from '../kit/cli.ts'
 import { eventually, rejection } from '../kit/system.ts'
@@ -61,12 +59,6 @@ describe('--manage', () => {
 
 describe('a JetStream domain', () => {
   it('has accounts of its own form: each role does its work in it, and nothing of that is refused', async () => {
-    const party = (user: string, role: Party['role'], actors: string[] = []): Party => ({
-      user,
-      role,
-      actors,
-      sends: [],
-    })
     const parties = [party('ops', 'operator'), party('watch', 'viewer'), party('mailing', 'worker', ['mailer']), party('shop', 'sender', ['mailer'])] // prettier-ignore
     const users = parties.map(({ user, role, actors }) => [user, [role, ...actors].join(':')].join('='))
     const accounts = await troupeHere('permissions', ...users, '--nats-domain', 'hub')

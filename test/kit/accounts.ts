@@ -30,6 +30,11 @@ export interface Guarded extends AsyncDisposable {
   violations(): string[]
 }
 
+/** How a user of a configuration for tests logs in. */
+export function loginOf(user: string): { user: string; password: string; inboxPrefix: string } {
+  return { user, password: `secret${user}`, inboxPrefix: `_INBOX.${user}` }
+}
+
 /** The passwords that configurations of `parties` ask for: nats-server takes them from its environment. */
 export function passwordsOf(parties: readonly { readonly user: string }[]): Record<string, string> {
   const users = ['sys', ...parties.map(({ user }) => user)]
@@ -55,9 +60,7 @@ export async function startGuarded(
       sender: user,
       ...own,
       nats: {
-        user,
-        password: `secret${user}`,
-        inboxPrefix: `_INBOX.${user}`,
+        ...loginOf(user),
         manage: isManaging(user),
         requestTimeout: '2s',
         ...nats,
@@ -80,6 +83,6 @@ export async function startGuarded(
   }
 }
 
-function party(user: string, role: Party['role'], actors: string[] = [], sends: string[] = []): Party {
+export function party(user: string, role: Party['role'], actors: string[] = [], sends: string[] = []): Party {
   return { user, role, actors, sends }
 }
