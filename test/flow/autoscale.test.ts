@@ -26,6 +26,8 @@ describe('an autoscaled worker', () => {
     await eventually('it has grown', () => (worker?.concurrency ?? 0) > 10, 25_000)
     await eventually('all have run', () => seen.runs.size === 500, 25_000)
     await eventually('it has shrunk', () => worker?.concurrency === 2, 15_000)
+    // The event of it takes its way over NATS.
+    await eventually('it is told', () => moves.at(-1)?.to === 2, 5_000)
     expect([...seen.runs.values()].filter((runs) => runs !== 1)).toEqual([])
     expect(seen.peak).toBeLessThanOrEqual(40)
     const [first, last] = [moves[0], moves.at(-1)]
