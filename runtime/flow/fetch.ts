@@ -20,7 +20,8 @@ import type { Delivery } from '../broker/delivery.ts'
 import type { Pull } from '../broker/pull.ts'
 
 export interface FetchHost {
-  readonly concurrency: number
+  /** Messages that can run at once, now: none while all threads or processes of a pool are started again. */
+  readonly slots: number
   /** False: what is fetched counts against others (a cluster-wide limit), so nothing waits here. */
   readonly mayBuffer: boolean
   /** Slots that are free now. */
@@ -41,9 +42,9 @@ const STALE_MS = 1_000
 const WEIGHT = 1 / 32
 
 /** How many messages the buffer may hold: pure. */
-export function bufferSize(concurrency: number, handlerMs: number | undefined): number {
+export function bufferSize(slots: number, handlerMs: number | undefined): number {
   if (handlerMs === undefined) return 0
-  return Math.min(MAX_BUFFER, Math.floor((BUFFER_MS * concurrency) / Math.max(handlerMs, 0.001)))
+  return Math.min(MAX_BUFFER, Math.floor((BUFFER_MS * slots) / Math.max(handlerMs, 0.001)))
 }
 
 /** Runs between two looks at what is asked for, at most. */
@@ -213,8 +214,9 @@ export class Fetch {
 
   #measure(handlerMs: number): void {
     this.#handlerMs = handlerMs
-    this.#room = !this.#host.mayBuffer ? 0 : bufferSize(this.#host.concurrency, handlerMs)
-    this.#isFast = this.#room >= Math.min(this.#host.concurrency, MAX_BUFFER)
+    const { mayBuffer, slots } = this.#host
+    this.#room = mayBuffer ? bufferSize(slots, handlerMs) : 0
+    this.#isFast = this.#room >= Math.max(1, Math.min(slots, MAX_BUFFER))
   }
 
   #want(): number {

@@ -146,8 +146,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
     const worker = this
     this.#fetch = new Fetch({
-      get concurrency() {
-        return worker.concurrency
+      get slots() {
+        return worker.#slots
       },
       mayBuffer: spec.limit === undefined,
       free: () => this.#free(),
@@ -478,10 +478,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     return run
   }
 
+  /** Messages that it can run at once, now: a thread or process that died or has not started yet has no place for one. */
+  get #slots(): number {
+    return Math.min(this.#concurrency, this.#host.pool?.capacity ?? Infinity)
+  }
+
   #free(): number {
-    const { pool, budget } = this.#host
-    const slots = Math.min(this.#concurrency, pool?.capacity ?? Infinity)
-    return Math.min(slots - this.#running.size, budget.left)
+    return Math.min(this.#slots - this.#running.size, this.#host.budget.left)
   }
 
   #giveBack(delivery: Delivery): void {

@@ -131,3 +131,26 @@ describe.each([
     expect(t.events.of('crashed')).toEqual([])
   })
 })
+
+describe('the only process of a system', () => {
+  it('takes all places with it: what was fetched for them goes to others at once, and waits for no start', async () => {
+    await using t = await testBundle({ actors: [sharedProcess] })
+    const { actor } = sharedProcess.work
+    await allReady(t, actor, 1)
+    const sent = ids(600, 'alone-')
+    const all = t.troupe.sendMany(
+      sharedProcess.work,
+      sent.map(() => ({ dir, ms: 5 })),
+      { id: (_, index) => sent[index] ?? '' },
+    )
+    const worker = t.system.workers.get(actor)
+    // Some 50 ms of work: as much as it may.
+    await eventually('it holds a good part', () => (worker?.buffered ?? 0) > 20, 20_000)
+    const members = () => t.system.hosted.get(actor)?.members ?? []
+    process.kill(members()[0]?.pid ?? 0, 'SIGKILL')
+    await eventually('it is gone', () => !members().some(({ state }) => state === 'ready'))
+    expect(worker?.held).toEqual([])
+    await all
+    await eventually('all are done', () => sent.every((id) => runsOf(id, 'done').length > 0), 25_000)
+  })
+})
