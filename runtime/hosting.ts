@@ -205,7 +205,7 @@ export class Hosting {
       listens,
       serverNow: () => clock.now(),
       deliveredSince: () => pulse.since,
-      cancelled: (message) => parts.cancelled(spec.name, message, 'waiting')?.reason,
+      cancelled: (message, was) => parts.cancelled(spec.name, message, was)?.reason,
       senderFor,
       pool: isolated?.pool,
       resources: () => place.resources,

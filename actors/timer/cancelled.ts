@@ -7,7 +7,7 @@
  */
 import type { ActorSpec } from '../../runtime/actor.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
-import type { Cancel } from '../../runtime/broker/cancels.ts'
+import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
 import type { Delivery } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import type { TimerServices } from '../../runtime/hosted.ts'
@@ -30,14 +30,10 @@ export async function cancelParked(
   for (const subject of await parkedSubjects(host.broker, spec, cancel.id, cancel.message)) {
     const parked = await api.readMessage(stream, { last_by_subj: subject })
     if (parked === undefined || Number(parked.headers.get(H.sent)) > cancel.at) continue
-    if (!(await api.deleteMessage(stream, parked.sequence))) continue
+    const message = messageOf(parked, subjects, spec.name)
+    if (!matches(cancel, message) || !(await api.deleteMessage(stream, parked.sequence))) continue
     hit.push(cancel.id)
-    await host.dropped(
-      messageOf(parked, subjects, spec.name),
-      parked,
-      parked.headers.get(H.origin) ?? '',
-      cancel.reason,
-    )
+    await host.dropped(message, parked, parked.headers.get(H.origin) ?? '', cancel.reason)
   }
   return hit
 }
@@ -53,15 +49,23 @@ export async function dropCancelled(
   if (hit.length === 0) await host.dropped(message, delivery, delivery.origin, cancel.reason)
 }
 
+/** Where it may be delayed, and where it waits for its retry or the end of its snooze. */
 async function parkedSubjects(
   { api, subjects }: Broker,
   { name, messages }: ActorSpec,
   id: string,
   message: string | undefined,
 ): Promise<string[]> {
+  const listed = async (filter: string): Promise<string[]> => {
+    const { state } = await api.streamInfo(subjects.timerStream(name), { subjects_filter: filter })
+    return Object.keys(state.subjects ?? {})
+  }
   const names = message === undefined ? [...messages.keys()] : [message]
-  if (names.length <= MOST_NAMES) return names.map((each) => subjects.parkedLater(name, each, id))
-  const filter = subjects.parkedLaterOfAny(name, id)
-  const { state } = await api.streamInfo(subjects.timerStream(name), { subjects_filter: filter })
-  return Object.keys(state.subjects ?? {})
+  const [delayed, retries] = await Promise.all([
+    names.length > MOST_NAMES
+      ? listed(subjects.parkedLaterOfAny(name, id))
+      : names.map((each) => subjects.parkedLater(name, each, id)),
+    listed(subjects.parkedRetriesOf(name, id)),
+  ])
+  return [...delayed, ...retries]
 }

@@ -165,8 +165,13 @@ export class Subjects {
     const [, , sender] = this.#split(subject, 4)
     return sender === undefined ? undefined : decodeToken(sender)
   }
-  parkedRetry(actor: string, sequence: number): string {
-    return `${this.namespace}.timer.retry.${actor}.${sequence}`
+  /** A retry's or snooze's place while the server holds it: of the delivery with that sequence. */
+  parkedRetry(actor: string, id: string, sequence: number): string {
+    return `${this.namespace}.timer.retry.${actor}.${encodeToken(id)}.${sequence}`
+  }
+  /** Those of one id, whatever deliveries they were made from: to list, never to purge. */
+  parkedRetriesOf(actor: string, id: string): string {
+    return `${this.namespace}.timer.retry.${actor}.${encodeToken(id)}.*`
   }
   /** Where the server releases what was parked; the timer takes it from there. */
   dueLater(actor: string, message: string, id: string): string {

@@ -84,7 +84,7 @@ async function hasRetry({ api, subjects }: LookUpHost, { message, delivery }: Ru
   const stream = subjects.timerStream(message.actor)
   // In this order: while it is released it is never in neither place.
   for (const subject of [
-    subjects.parkedRetry(message.actor, delivery.sequence),
+    subjects.parkedRetry(message.actor, message.id, delivery.sequence),
     subjects.dueRetry(message.actor, delivery.sequence),
   ]) {
     const found = await api.readMessage(stream, { last_by_subj: subject })

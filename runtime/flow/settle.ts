@@ -5,7 +5,7 @@ import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
  *
  * | outcome            | first, confirmed                                   | then | key of the copy    |
  * | done               | the result where it is kept; told to who waits     | ack  | result:<s>         |
- * | retry, snooze      | the copy parked at timer.retry.<actor>.<s>         | ack  | retry:/snooze:<s>  |
+ * | retry, snooze      | the copy parked at timer.retry.<actor>.<id>.<s>    | ack  | retry:/snooze:<s>  |
  * | dead               | the dead letter; told to who waits                 | term | dead:<actor>:<s>   |
  * | cancelled, expired | told to who waits                                  | term |                    |
  * | released           |                                                    | nak  |                    |
@@ -20,7 +20,9 @@ import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
  * 3. A dead letter between copy and term: it dies again under the same key within the stream's window, or is there twice.
  * 4. Before the mark of a crash: one crash of the message is not known, as when its whole process dies (redelivery.ts). Between
  *    mark and nak: it comes again after its lease, and the crash is known.
- * 5. An ack that is lost is repeated (acks.ts). A nak or a term is sent only while the lease surely holds.
+ * 5. A cancel that comes while the copy is on its way finds no run any more, and nothing parked yet. So a cancel is looked for after the
+ *    copy is stored: whichever comes second sees the other. Who dies between has not acked: the message comes again, and is cancelled.
+ * 6. An ack that is lost is repeated (acks.ts). A nak or a term is sent only while the lease surely holds.
  *
  * Errors are told apart. Away: wait and repeat while the lease holds; after that another delivery does it all again.
  * Refused: the copy is shrunk (copies.ts); if that does not help the message goes back with a long delay, and an event.
@@ -52,6 +54,8 @@ export interface SettleHost {
   readonly accounts: Accounts
   readonly worker: string
   serverNow(): number
+  /** Why this message is cancelled, now that it is parked, if it is. */
+  cancelledParked(run: Run): string | undefined
   /** The message is off our hands: its lease may go. */
   settled(run: Run): void
   tell<K extends keyof MessageEvents>(event: K, run: Run, data: Omit<MessageEvents[K], keyof MessageEvent>): void
@@ -99,10 +103,8 @@ export class Settle {
     const { subjects, publisher } = this.#host
     const { delivery, message } = run
     const dueAt = this.#host.serverNow() + afterMs
-    const [park, due] = [
-      subjects.parkedRetry(message.actor, delivery.sequence),
-      subjects.dueRetry(message.actor, delivery.sequence),
-    ]
+    const park = subjects.parkedRetry(message.actor, message.id, delivery.sequence)
+    const due = subjects.dueRetry(message.actor, delivery.sequence)
     const key = `${failure ? 'retry' : 'snooze'}:${delivery.sequence}`
     const attempt = message.attempt + (failure ? 1 : 0)
     const headersOf = (brief: boolean): Buffer => {
@@ -113,8 +115,20 @@ export class Settle {
     const headers = full.length + delivery.data.length > publisher.maxPayload ? headersOf(true) : full
     if (headers.length + delivery.data.length > publisher.maxPayload) return this.#tooLargeToPark(run, failure)
     const subject = afterMs > HOLD_MS ? park : due
-    await this.#store(run, { subject, payload: delivery.data, headers, stream: subjects.timerStream(message.actor) })
+    const stream = subjects.timerStream(message.actor)
+    const sequence = await this.#store(run, { subject, payload: delivery.data, headers, stream })
+    if (subject === park) await this.#dropCancelled(run, sequence)
     this.ack(run)
+  }
+
+  /** Rule 5 of the head. One that is gone was met by its timer, or is due: then its worker sees the cancel. */
+  async #dropCancelled(run: Run, parked: number): Promise<void> {
+    const reason = this.#host.cancelledParked(run)
+    if (reason === undefined) return
+    const { api, subjects } = this.#host
+    if (!(await api.deleteMessage(subjects.timerStream(run.message.actor), parked))) return
+    this.tell('cancelled', run, { reason })
+    await this.#deliverOutcome(run, 'cancelled', cancelledFailure(reason))
   }
 
   async bury(run: Run, { reason, failure, stack, crashes }: Omit<Of<'dead'>, 'kind'>): Promise<void> {
@@ -286,7 +300,7 @@ const TABLE: Table = {
   },
   cancelled: (settle, run, { reason }) => {
     settle.tell('cancelled', run, { reason })
-    return settle.drop(run, 'cancelled', { name: 'CancelledError', message: reason })
+    return settle.drop(run, 'cancelled', cancelledFailure(reason))
   },
   expired: (settle, run) => {
     settle.tell('expired', run, {})
@@ -307,6 +321,10 @@ const TABLE: Table = {
 function isAway(error: unknown): boolean {
   if (error instanceof JetStreamError) return error.refusal === 'away' || error.refusal === 'full'
   return error instanceof UnavailableError && error.code !== 'STOPPED'
+}
+
+function cancelledFailure(message: string): Failure {
+  return { name: 'CancelledError', message }
 }
 
 function isoNow(): string {

@@ -75,8 +75,8 @@ export interface WorkerHost {
   serverNow(): number
   /** Monotonic ms: what arrives now left the server after that. */
   deliveredSince(): number
-  /** Why a message is cancelled, if it is. */
-  cancelled(message: Message): string | undefined
+  /** Why a message is cancelled that waited, or was just parked, if it is. Who asked for that is told. */
+  cancelled(message: Message, was: 'waiting' | 'parked'): string | undefined
   senderFor(message: Message): Sender
   /** What handlers find in `ctx.resources`. */
   resources(): Readonly<Record<string, unknown>>
@@ -205,7 +205,10 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     return this.#host.senderFor(message)
   }
   cancelled({ message }: Run): string | undefined {
-    return this.#host.cancelled(message)
+    return this.#host.cancelled(message, 'waiting')
+  }
+  cancelledParked({ message }: Run): string | undefined {
+    return this.#host.cancelled(message, 'parked')
   }
   async lookUp(run: Run): Promise<Outcome | undefined> {
     const ended = run.message.schedule === undefined ? undefined : await this.accounts.look(run)

@@ -2,7 +2,7 @@
  * Where a message is: everywhere that one may be, asked at once.
  *
  * Parked, dead and kept ones have their id in their subject: one read each. What waits has not (a subject per id would cost every
- * send), so its mailbox is read through; what runs is asked of the systems; parked retries are found by reading their stream.
+ * send), so its mailbox is read through, and so is what was released and is held by a timer; what runs is asked of the systems.
  * A message moves while it is looked for: two places at once, or none, can be said of one that just changed.
  */
 import { JetStreamError, type Stored } from '../broker/api.ts'
@@ -120,14 +120,14 @@ async function waitingIn(broker: Broker, actor: string, id: string): Promise<Pla
   return places
 }
 
-/** Delayed ones by their subject; retries and snoozes, whose subject is their delivery's place, by reading them. */
+/** What is parked by its subject; what was released a moment ago by reading all of that. */
 async function parkedIn(broker: Broker, actor: string, id: string): Promise<Place[]> {
   const { subjects } = broker
   const stream = subjects.timerStream(actor)
   const places: Place[] = []
   const filters = [
     subjects.parkedLaterOfAny(actor, id),
-    subjects.timerOf('retry', actor),
+    subjects.parkedRetriesOf(actor, id),
     subjects.timerOf('due', actor),
   ]
   for (const filter of filters) {

@@ -1,4 +1,5 @@
-import { AbortedError, ConfigError, defineActor } from 'troupe'
+import { DiscardPolicy, jetstreamManager } from '@nats-io/jetstream'
+import { AbortedError, ConfigError, defineActor, retry, snooze } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
@@ -105,25 +106,53 @@ describe('cancelling', () => {
     expect(t.events.of('retry')).toEqual([])
   })
 
-  it('one that waits for its retry: dropped when its turn comes', async () => {
+  it.each(['retry', 'snooze'] as const)('one that waits for its %s, at once, however long that is', async (event) => {
     let runs = 0
-    const actor = defineActor('retries', {
-      retry: { backoff: { base: '1s', jitter: 0 } },
+    const actor = defineActor('again', {
       messages: {
-        go: (): never => {
+        go: () => {
           runs++
-          throw new Error('later')
+          return event === 'retry' ? retry({ after: '1h', reason: 'later' }) : snooze('1h')
         },
+        other: () => {},
       },
     })
     await using t = await testBundle({ actors: [actor] })
-    const sent = await t.troupe.send(actor.go, undefined, { id: 'r' })
-    await t.events.wait('retry')
-    await eventuallySettled(t)
-    // A parked retry is found by its place, not by its id: who asks is told when it comes back.
-    expect(await sent.cancel({ reason: 'enough', timeout: '5s' })).toEqual({ was: 'waiting' })
-    expect(await t.events.wait('cancelled')).toMatchObject({ id: 'r', reason: 'enough' })
+    const sent = await t.troupe.send(actor.go, undefined, { id: 'a.b c', keep: '1h' })
+    await t.events.wait(event)
+    await parkedIn(t, 1, 'again')
+    const other = { id: sent.id, message: 'other' }
+    expect(await t.troupe.cancel('again', other, { timeout: '200ms' })).toEqual({ was: 'unknown' })
+    expect(await sent.cancel({ reason: 'enough' })).toEqual({ was: 'parked' })
+    expect(await rejection(sent.result())).toMatchObject({ code: 'CANCELLED', failure: { message: 'enough' } })
+    expect(await t.events.wait('cancelled')).toMatchObject({ id: sent.id, reason: 'enough' })
+    await parkedIn(t, 0, 'again')
     expect(runs).toBe(1)
+  })
+
+  it('one whose retry is on its way to parking: who parks it sees the cancel that found nothing', async () => {
+    const actor = defineActor('again', {
+      messages: { go: () => retry({ after: '1h', reason: 'later' }), other: () => {} },
+    })
+    await using t = await testBundle({ actors: [actor] })
+    const jsm = await jetstreamManager(t.troupe.connection)
+    const other = await t.troupe.send(actor.other, undefined, { delay: '1h' })
+    await parkedIn(t, 1, 'again')
+    // No room for a second one: the retry is stored when the first has gone.
+    await jsm.streams.update(`${t.namespace}-timer-again`, { max_msgs: 1, discard: DiscardPolicy.New })
+    const sent = await t.troupe.send(actor.go, undefined, { keep: '1h' })
+    await t.events.wait('retry')
+    const answer = sent.cancel({ reason: 'enough', timeout: '10s' })
+    await eventually('the cancel is stored', async () => {
+      return (await jsm.streams.info(`${t.namespace}-cancels`)).state.messages === 1
+    })
+    // Cancels are carried out in order: when this one is answered, the other has found nothing.
+    expect(await other.cancel()).toEqual({ was: 'parked' })
+    expect(await answer).toEqual({ was: 'parked' })
+    expect(await rejection(sent.result())).toMatchObject({ code: 'CANCELLED', failure: { message: 'enough' } })
+    expect(t.events.of('cancelled').map(({ id }) => id)).toEqual([other.id, sent.id])
+    await parkedIn(t, 0, 'again')
+    await eventually('it is off the worker’s hands', () => t.system.workers.get('again')?.unsettled === 0)
   })
 
   it('by message, root or header meets all of them, and nothing that is sent afterwards', async () => {
@@ -180,15 +209,11 @@ describe('cancelling', () => {
 
 type Bundle = Awaited<ReturnType<typeof testBundle>>
 
-async function parkedIn(t: Bundle, count: number): Promise<void> {
-  const subject = `$JS.API.STREAM.INFO.${t.namespace}-timer-work`
-  for (let messages = -1; messages !== count;) {
+/** In the actor's timer stream, parked or released. */
+async function parkedIn(t: Bundle, count: number, actor = 'work'): Promise<void> {
+  const subject = `$JS.API.STREAM.INFO.${t.namespace}-timer-${actor}`
+  await eventually(`${count} are parked`, async () => {
     const info = await t.troupe.connection.request(subject)
-    messages = info.json<{ state: { messages: number } }>().state.messages
-  }
-}
-
-async function eventuallySettled(t: Bundle): Promise<void> {
-  while ([...t.system.workers.values()].some((worker) => worker.unsettled > 0))
-    await new Promise((resolve) => setImmediate(resolve))
+    return info.json<{ state: { messages: number } }>().state.messages === count
+  })
 }

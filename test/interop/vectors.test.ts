@@ -198,7 +198,10 @@ function ownCopy({ delivery: { subject, ack, headers }, end }: CopyCase): bare.C
       const dueAt = end.now + end.afterMs
       const attempt = message.attempt + (end.failure ? 1 : 0)
       const own = retryHeaders(run, { key: `${end.kind}:${sequence}`, attempt, dueAt, failure, at })
-      const [parked, due] = [subjects.parkedRetry('mailer', sequence), subjects.dueRetry('mailer', sequence)]
+      const [parked, due] = [
+        subjects.parkedRetry('mailer', message.id, sequence),
+        subjects.dueRetry('mailer', sequence),
+      ]
       const isHeld = end.afterMs <= 600
       return {
         subject: isHeld ? due : parked,

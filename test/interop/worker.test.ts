@@ -254,7 +254,14 @@ describe('a worker on a bare socket', () => {
     await eventually('it is parked', () => isParked('echo', 'parked'))
     expect(await troupe.cancel('foreign', { id: 'parked' })).toEqual({ was: 'parked' })
     expect(await parked).toMatchObject({ code: 'CANCELLED' })
-    expect(ran.map(({ id }) => id)).toEqual(['runs'])
+
+    const retried = rejection(
+      troupe.ask(refOf('fail'), {}, { id: 'retries', retry: { backoff: { base: '1m', jitter: 0 } } }),
+    )
+    await eventually('its retry is parked', async () => (await stored('timer-foreign')) === 1)
+    expect(await troupe.cancel('foreign', { id: 'retries' })).toEqual({ was: 'parked' })
+    expect(await retried).toMatchObject({ code: 'CANCELLED' })
+    expect(ran.map(({ id }) => id)).toEqual(['runs', 'retries'])
   })
 
   it('delays by its timer, never early, and replaces what waits', async () => {

@@ -112,6 +112,7 @@ describe('subjects', () => {
         expect(tokens(subjects.result(actor, message, id))).toBe(5)
         expect(tokens(subjects.parkedLater(actor, message, id))).toBe(6)
         expect(tokens(subjects.dueLater(actor, message, id))).toBe(7)
+        expect(tokens(subjects.parkedRetry(actor, id, sequence))).toBe(6)
         expect(tokens(subjects.dueRetry(actor, sequence))).toBe(6)
         expect(tokens(subjects.event(actor, message, 'done'))).toBe(5)
         expect(tokens(subjects.systemEvent(message, 'started'))).toBe(5)

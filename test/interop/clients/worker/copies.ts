@@ -89,7 +89,7 @@ export interface Again {
   readonly brief?: boolean
 }
 
-/** A retry or a snooze, parked under the sequence of its delivery. */
+/** A retry or a snooze, parked under its id and the sequence of its delivery. */
 export function parkedCopy(
   message: Message,
   delivery: Delivery,
@@ -105,7 +105,7 @@ export function parkedCopy(
   const history =
     failure === undefined ? historyOf(message) : [...historyOf(message), { attempt, at, error: errorLine(failure) }]
   return {
-    subject: isHeld ? due : `${namespace}.timer.retry.${actor}.${sequence}`,
+    subject: isHeld ? due : `${namespace}.timer.retry.${actor}.${encodeToken(message.id)}.${sequence}`,
     headers: {
       ...(brief ? contentType(message) : keptHeaders(message.headers)),
       ...provenance(message, delivery),

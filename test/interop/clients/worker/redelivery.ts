@@ -28,7 +28,7 @@ export async function lookUp(wire: Wire, namespace: string, message: Message, de
     readStored(wire, stream, { last_by_subj: subject })
 
   // In this order: while it is released it is never in neither place.
-  for (const place of [`retry.${actor}.${sequence}`, `due.${actor}.retry.${sequence}`]) {
+  for (const place of [`retry.${actor}.${encodeToken(message.id)}.${sequence}`, `due.${actor}.retry.${sequence}`]) {
     if (isOfThis(await last(`${namespace}-timer-${actor}`, `${namespace}.timer.${place}`))) return 'settled'
   }
   // Whoever put the retry into the mailbox has deleted this message first.

@@ -45,17 +45,18 @@ export class Timer {
   }
 
   /** Takes out what is parked under the id of a cancel: by its exact subject and its sequence, never by a wildcard. */
-  async cancel(
-    { id, message: only, at, reason = 'cancelled', reply }: Cancel,
-    names: readonly string[],
-  ): Promise<void> {
+  async cancel(cancel: Cancel, names: readonly string[]): Promise<void> {
+    const { id, message: only, at, reason = 'cancelled', reply } = cancel
     const { namespace, actor } = this.#place
     const stream = `${namespace}-timer-${actor}`
     if (id === undefined) return
-    for (const name of only === undefined ? names : [only]) {
-      const subject = `${namespace}.timer.at.${actor}.${encodeToken(name)}.${encodeToken(id)}`
+    const delayed = (only === undefined ? names : [only]).map(
+      (name) => `${namespace}.timer.at.${actor}.${encodeToken(name)}.${encodeToken(id)}`,
+    )
+    for (const subject of [...delayed, ...(await this.#retriesOf(id))]) {
       const found = await readStored(this.#wire, stream, { last_by_subj: subject })
       if (found === undefined || Number(headerOf(found, 'Troupe-Sent')) > at) continue
+      if (only !== undefined && !headerOf(found, 'Troupe-Subject')?.endsWith(`.${only}`)) continue
       await this.#delete(stream, found.seq)
       const waiting = headerOf(found, 'Troupe-Reply')
       const told = {
@@ -68,6 +69,14 @@ export class Timer {
       if (waiting !== undefined) this.#wire.publish(waiting, told, Buffer.from(JSON.stringify(failure)))
       if (reply !== undefined) this.#wire.publish(reply, {}, Buffer.from(JSON.stringify({ was: 'parked', id })))
     }
+  }
+
+  /** Where its retries are parked: their subjects end with the sequence of a delivery. */
+  async #retriesOf(id: string): Promise<string[]> {
+    const { namespace, actor } = this.#place
+    const filter = { subjects_filter: `${namespace}.timer.retry.${actor}.${encodeToken(id)}.*` }
+    const { state } = await api(this.#wire, `STREAM.INFO.${namespace}-timer-${actor}`, filter)
+    return Object.keys((state as { subjects?: object }).subjects ?? {})
   }
 
   async #take(stream: string, consumer: string, on: (delivery: Delivery) => Promise<void>): Promise<void> {
