@@ -145,7 +145,7 @@ export class HostedActor implements Child {
       // Of an actor that is declared here and runs elsewhere, the timer is all that there is to run.
       await Promise.all([this.spec.isElsewhere ? undefined : this.worker.start(), this.timer.start()])
       if (this.spec.isElsewhere) return
-      this.#service = await serveActor(broker, this.spec, new Live(this.worker.liveHost()), card)
+      this.#service = await serveActor(broker, this.spec, new Live(this.worker), card)
       this.#watchProgress()
       this.#autoscaler = this.#parts.autoscaler()
     } catch (error) {

@@ -21,7 +21,7 @@ import type { Pull } from '../broker/pull.ts'
 
 export interface FetchHost {
   /** Messages that can run at once, now: none while all threads or processes of a pool are started again. */
-  readonly slots: number
+  slots(): number
   /** False: what is fetched counts against others (a cluster-wide limit), so nothing waits here. */
   readonly mayBuffer: boolean
   /** Slots that are free now. */
@@ -214,8 +214,8 @@ export class Fetch {
 
   #measure(handlerMs: number): void {
     this.#handlerMs = handlerMs
-    const { mayBuffer, slots } = this.#host
-    this.#room = mayBuffer ? bufferSize(slots, handlerMs) : 0
+    const slots = this.#host.slots()
+    this.#room = this.#host.mayBuffer ? bufferSize(slots, handlerMs) : 0
     this.#isFast = this.#room >= Math.max(1, Math.min(slots, MAX_BUFFER))
   }
 

@@ -14,12 +14,11 @@ import type { ActorSpec } from '../actor.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Delivery } from '../broker/delivery.ts'
 import type { Leases } from '../broker/leases.ts'
-import { Pull, type Trouble } from '../broker/pull.ts'
-import { Slots } from '../broker/slots.ts'
+import { Pull } from '../broker/pull.ts'
 import type { Sender } from '../client/sender.ts'
 import { RunContext, type ContextHost } from '../context.ts'
 import type { Failure } from '../errors.ts'
-import type { EventLevel, MessageEvents } from '../events.ts'
+import type { MessageEvents } from '../events.ts'
 import { NO_CRASHES } from '../isolation/crash.ts'
 import type { Logger } from '../log.ts'
 import { readMessage, ruleFor, unreadableMessage, type Message } from '../message.ts'
@@ -36,75 +35,20 @@ import { Fetch, MAX_BUFFER } from './fetch.ts'
 import type { LiveHost } from './live.ts'
 import { lookUp, Suspects } from './redelivery.ts'
 import type { Run } from './run.ts'
+import { Running } from './running.ts'
 import { Settle, type SettleHost } from './settle.ts'
 import { Telling, type Detail } from './telling.ts'
 import { abandonRun, abortRun, watchRun, type WatchHost } from './watch.ts'
-
-export interface WorkerSettings {
-  readonly name: string
-  readonly concurrency: number
-  /** For messages that set none: ms. */
-  readonly timeLimitMs: number
-  /** Between a run's signal and giving it up: ms. */
-  readonly graceMs: number
-}
-
-/** What a worker needs of the pool that its handlers run in. */
-export interface WorkerPool {
-  /** Messages that it can run at once, now. */
-  readonly capacity: number
-  /** Longest time, beyond a run's limit and grace, until it has begun and ended: ms. */
-  readonly patienceMs: number
-  /** From now on so many messages at once. */
-  scale(concurrency: number): void
-  /** Ends what still runs, and resolves when that is told. */
-  killRunning(): Promise<void>
-}
-
-/** What a worker is given by its system. */
-export interface WorkerHost {
-  readonly broker: Broker
-  readonly clock: Clock
-  readonly log: Logger
-  readonly events: EventLevel
-  /** What is hidden in events. */
-  readonly secrets: Secrets
-  /** Whether somebody in this process listens to every event, whatever the level. */
-  readonly listens: boolean
-  /** Epoch ms by the server's clock. */
-  serverNow(): number
-  /** Monotonic ms: what arrives now left the server after that. */
-  deliveredSince(): number
-  /** Why a message is cancelled that waited, or was just parked, if it is. Who asked for that is told. */
-  cancelled(message: Message, was: 'waiting' | 'parked'): string | undefined
-  senderFor(message: Message): Sender
-  /** What handlers find in `ctx.resources`. */
-  resources(): Readonly<Record<string, unknown>>
-  readonly invoke: Invoke
-  /** What schedules are told when a message ends. */
-  readonly accounts: Accounts
-  /** What became of this actor's messages, counted. */
-  readonly tally: ActorTally
-  /** Messages that may still be begun, all workers together. */
-  readonly budget: { left: number }
-  /** Of an isolated actor: the threads or processes that its handlers run in. */
-  readonly pool: WorkerPool | undefined
-  /** Told of every event of a message, whatever is published. */
-  onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void
-  onTrouble(actor: string, trouble: Trouble): void
-}
+import type { WorkerHost, WorkerSettings } from './workerHost.ts'
 
 /** Limits, leases and the buffer are looked at so often. A limit may be passed by that much. */
 const TICK_MS = 50
-/** A run that is worth remembering for a moment, and how many of them are. */
-const LONG_MS = 100
-const MOST_LONG = 10
 /** A run's lease is kept for settling it, beyond its limit and grace. */
 const SETTLE_MS = 60_000
 /** Ended runs that wait for their ack have rows too: with more than these, new ones live by the age of their delivery. */
 export const UNSETTLED_ROWS = 2 * MAX_BUFFER
 
-export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchHost {
+export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchHost, LiveHost {
   readonly spec: ActorSpec
   readonly settings: WorkerSettings
   readonly leases: Leases
@@ -113,17 +57,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   readonly #host: WorkerHost
   readonly #fetch: Fetch
   readonly #settle: Settle
-  readonly #running = new Slots<Run>()
+  readonly #running = new Running()
   readonly #queues: WatchedQueue[] = []
   #concurrency: number
-  #unsettled = 0
-  #ended = 0
-  #handlerMs = 0
   #stopping = false
   #ticker: NodeJS.Timeout | undefined
-  #whenIdle: (() => void) | undefined
-  /** The newest runs that took long: one that blocked the event loop has ended before anybody can see it. */
-  #long: readonly { readonly message: Message; readonly endedAt: number }[] = []
   #isHurried = false
   readonly telling: Telling
   readonly tally: ActorTally
@@ -143,12 +81,8 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     )
     this.#settle = new Settle(this)
     this.#concurrency = settings.concurrency
-    // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
-    const worker = this
     this.#fetch = new Fetch({
-      get slots() {
-        return worker.#slots
-      },
+      slots: () => this.#slots,
       mayBuffer: spec.limit === undefined,
       free: () => this.#free(),
       run: (delivery) => this.#run(delivery),
@@ -157,7 +91,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     })
   }
 
-  // What context, execute and settle ask of their host.
+  // What context, execute, settle and live calls ask of their host.
   get worker(): string {
     return this.settings.name
   }
@@ -187,6 +121,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   }
   get subjects(): Broker['subjects'] {
     return this.#host.broker.subjects
+  }
+  /** Largest message that the server takes: bytes. */
+  get maxPayload(): number {
+    return this.publisher.maxPayload
+  }
+  get timeLimitMs(): number {
+    return this.settings.timeLimitMs
   }
   get crashes(): number {
     return this.spec.crashes
@@ -241,12 +182,11 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   }
   /** Messages whose handlers ran at some moment since then: monotonic ms. Of short ones only those that still run. */
   runningSince(since: number): Message[] {
-    const ended = this.#long.filter(({ endedAt }) => endedAt >= since)
-    return [...this.#running.all(), ...ended].map(({ message }) => message)
+    return this.#running.since(since)
   }
   /** How many run now, how many ever ended, and how long those took together: ms. */
-  get pace(): { readonly running: number; readonly ended: number; readonly handlerMs: number } {
-    return { running: this.#running.size, ended: this.#ended, handlerMs: this.#handlerMs }
+  get pace(): Running['pace'] {
+    return this.#running.pace
   }
   /** Fetched and not begun. */
   get buffered(): number {
@@ -265,7 +205,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   }
   /** Runs that ended and are not settled yet. */
   get unsettled(): number {
-    return this.#unsettled - this.#running.size
+    return this.#running.unsettled - this.#running.size
   }
 
   /** For the watch on its progress. */
@@ -301,12 +241,12 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     const deadline = systemClock.monotonic() + withinMs
     this.#stopping = true
     await this.#fetch.stop()
-    await this.#idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
+    await this.#running.idleWithin(deadline, () => this.#running.size === 0 || this.#isHurried)
     for (const run of this.#running.all()) abortRun(run, 'shutdown', 'the system is stopping')
-    await this.#idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
+    await this.#running.idleWithin(systemClock.monotonic() + Math.min(this.settings.graceMs, withinMs + 1_000))
     await this.#host.pool?.killRunning()
     for (const run of this.#running.all()) abandonRun(this, run)
-    await this.#idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#unsettled === 0)
+    await this.#running.idleWithin(systemClock.monotonic() + this.settings.graceMs, () => this.#running.unsettled === 0)
     clearInterval(this.#ticker)
   }
 
@@ -314,7 +254,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   hurry(): void {
     // Kept: it may come before stop() has got as far as waiting.
     this.#isHurried = true
-    this.#whenIdle?.()
+    this.#running.look()
   }
 
   /** Messages that it may run at once. */
@@ -352,37 +292,6 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
     })
   }
 
-  /** What live calls need of this worker: the same context, handlers and limits. */
-  liveHost(): LiveHost {
-    const { timeLimitMs } = this.settings
-    // oxlint-disable-next-line typescript/no-this-alias -- an object of its own, that reads this worker's state when asked
-    const worker = this
-    return {
-      spec: this.spec,
-      invoke: this.invoke,
-      get concurrency() {
-        return worker.concurrency
-      },
-      timeLimitMs,
-      maxPayload: this.publisher.maxPayload,
-      worker: this.worker,
-      clock: this.clock,
-      log: this.log,
-      connection: this.connection,
-      get stopping() {
-        return worker.stopping
-      },
-      get resources() {
-        return worker.resources
-      },
-      tally: this.tally,
-      secrets: this.secrets,
-      senderFor: (message) => this.senderFor(message),
-      scheduleOf: (occurrence) => this.scheduleOf(occurrence),
-      progress: (run, value) => this.progress(run, value),
-    }
-  }
-
   /** A handler left a rejected promise behind. */
   tellLeak(run: RunContext, failure: Failure): void {
     this.telling.tell('leak', run.source, { failure })
@@ -403,28 +312,23 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   finish(run: Run, outcome: Outcome): void {
     if (run.over) return
     run.over = true
-    this.#running.delete(run.slot)
+    const ms = this.#running.end(run)
     if (run.delivery.count > 1) this.suspects.left(run)
-    const endedAt = systemClock.monotonic()
-    const ms = endedAt - run.startedAt
-    if (ms > LONG_MS) this.#long = [{ message: run.message, endedAt }, ...this.#long].slice(0, MOST_LONG)
     this.tally.of(run.message.name).ended(outcome, ms)
     run.ctx.onEnd?.(outcome)
     if (outcome.kind === 'done' && this.telling.tellsAll)
       this.tell('done', run, { durationMs: Math.round(ms * 100) / 100 })
     this.#settle.settle(run, outcome)
-    this.#ended++
-    this.#handlerMs += ms
     this.#fetch.freed(ms)
-    if (this.#running.size === 0) this.#whenIdle?.()
+    if (this.#running.size === 0) this.#running.look()
   }
 
   settled(run: Run): void {
     this.leases.leave(run.row)
-    this.#unsettled--
-    if (this.#unsettled === 0) this.#whenIdle?.()
+    this.#running.settled()
   }
 
+  /** What a handler says while it runs. */
   progress(run: RunContext, value: unknown): void {
     this.telling.tell('progress', run.source, { value })
   }
@@ -455,10 +359,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
   #begin(delivery: Delivery, message: Message, startedAt: number): Run {
     const spec = this.spec.messages.get(message.name)
     const latestAt = message.deadline === undefined ? Infinity : startedAt + message.deadline - this.serverNow()
-    const limitAt = Math.min(
-      startedAt + (spec?.timeLimitMs ?? this.settings.timeLimitMs),
-      Math.max(startedAt, latestAt),
-    )
+    const limitAt = Math.min(startedAt + (spec?.timeLimitMs ?? this.timeLimitMs), Math.max(startedAt, latestAt))
     const row = this.leases.enter(delivery, limitAt + this.graceMs + SETTLE_MS)
     const ctx = new RunContext(this, message, limitAt, latestAt)
     const run: Run = {
@@ -474,8 +375,7 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
       abortedAt: undefined,
       over: false,
     }
-    run.slot = this.#running.add(run)
-    this.#unsettled++
+    this.#running.begin(run)
     this.tally.of(message.name).started++
     this.#host.budget.left--
     return run
@@ -492,31 +392,13 @@ export class ActorWorker implements ContextHost, ExecuteHost, SettleHost, WatchH
 
   #giveBack(delivery: Delivery): void {
     if (!this.leases.isFresh(delivery.leasedAt)) return
-    this.#unsettled++
-    this.acks.nak(delivery, 0, systemClock.monotonic() + this.leases.leaseMs * 0.1, () => {
-      this.#unsettled--
-      if (this.#unsettled === 0) this.#whenIdle?.()
-    })
+    this.#running.giveBack()
+    this.acks.nak(delivery, 0, systemClock.monotonic() + this.leases.leaseMs * 0.1, () => this.#running.settled())
   }
 
   #tick(): void {
     const now = systemClock.monotonic()
     for (const run of this.#running.all()) watchRun(this, run, now)
     this.#fetch.tick()
-  }
-
-  /** Waits until nothing runs (or `isDone`), or the time is over. */
-  #idleWithin(deadline: number, isDone = (): boolean => this.#running.size === 0): Promise<void> {
-    const leftMs = deadline - systemClock.monotonic()
-    if (isDone() || leftMs <= 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer)
-        this.#whenIdle = undefined
-        resolve()
-      }
-      const timer = setTimeout(end, leftMs)
-      this.#whenIdle = () => isDone() && end()
-    })
   }
 }
