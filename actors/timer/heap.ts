@@ -32,9 +32,9 @@ export class Heap<T> {
 
   /** Takes out all that match. */
   remove(matches: (entry: T) => boolean): T[] {
-    const out = this.#entries.filter(matches)
+    const [out, rest]: [T[], T[]] = [[], []]
+    for (const entry of this.#entries) (matches(entry) ? out : rest).push(entry)
     if (out.length === 0) return out
-    const rest = this.#entries.filter((entry) => !out.includes(entry))
     this.#entries.length = 0
     for (const entry of rest) this.push(entry)
     return out

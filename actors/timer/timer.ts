@@ -39,11 +39,12 @@ import { Refused } from './account.ts'
 import { cancelParked, dropCancelled } from './cancelled.ts'
 import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
 import { Doubts, isSent } from './doubts.ts'
-import { Heap } from './heap.ts'
 import { Looks, readNotice } from './looks.ts'
 import { Mending } from './mending.ts'
+import { Moments, SLICE } from './moments.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
 import { Releases } from './releases.ts'
+import { Turns } from './turns.ts'
 
 type Held =
   | { readonly delivery: Delivery; readonly at: number; readonly due: Due }
@@ -58,14 +59,12 @@ const MAX_TRIES = 30
 /** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
-/** So many are published in one go when many are due at one moment. */
-const SLICE = 256
 
 export class Timer implements HostedTimer {
   readonly #spec: ActorSpec
   readonly #host: TimerServices
   readonly #repeatMs: number
-  readonly #held = new Heap<Held>((entry) => entry.at)
+  readonly #held: Moments<Held>
   readonly #looks: Looks
   /** Schedules of which a tick is held, and until when. */
   readonly #ticks = new Map<string, number>()
@@ -80,12 +79,9 @@ export class Timer implements HostedTimer {
   )
   #pulls: Pull[] = []
   readonly #queues: WatchedQueue[] = []
-  /** What is being parked, by message and id. */
-  readonly #storing = new Map<string, Promise<void>>()
+  readonly #turns = new Turns()
   #busy = 0
   #parking = 0
-  #alarm: NodeJS.Timeout | undefined
-  #alarmAt = Infinity
   #stopped = false
   #whenIdle: (() => void) | undefined
 
@@ -95,6 +91,11 @@ export class Timer implements HostedTimer {
     const window = host.broker.assets.dedupeWindowMs(spec)
     this.#repeatMs = Math.min(PUBLISH_REPEAT_MS, window * SAFE_SHARE_OF_WINDOW)
     this.#doubts = new Doubts(host.broker.assets.leaseMs(spec))
+    this.#held = new Moments({
+      now: () => host.clock.now(),
+      onDue: (held) => this.#release(held),
+      onEmpty: () => this.#refill(),
+    })
     this.#looks = new Looks(spec, {
       broker: host.broker,
       clock: host.clock,
@@ -111,7 +112,7 @@ export class Timer implements HostedTimer {
 
   /** Messages in memory that wait for their moment, and the first of those moments (epoch ms). */
   get held(): { readonly count: number; readonly nextAt: number } {
-    return { count: this.#held.size, nextAt: this.#held.peek()?.at ?? Infinity }
+    return { count: this.#held.size, nextAt: this.#held.nextAt }
   }
 
   /** For the watch on its progress. */
@@ -121,7 +122,7 @@ export class Timer implements HostedTimer {
 
   /** The clock was moved: what is held may be due now. */
   clockMoved(): void {
-    this.#ring()
+    this.#held.ring()
   }
 
   pullAgain(): void {
@@ -145,11 +146,10 @@ export class Timer implements HostedTimer {
   /** Takes no more, gives back what it holds, and ends when nothing is on its way. */
   async stop(): Promise<void> {
     this.#stopped = true
-    clearTimeout(this.#alarm)
     this.#mending.stop()
     this.#doubts.stop()
     await Promise.all(this.#pulls.map((pull) => pull.stop()))
-    for (let entry = this.#held.pop(); entry !== undefined; entry = this.#held.pop()) this.#giveBack(entry.delivery, 0)
+    for (const { delivery } of this.#held.stop()) this.#giveBack(delivery, 0)
     if (this.#busy === 0) return
     // Without NATS nothing is confirmed any more; what is not comes again to another timer.
     const idle = new Promise<void>((resolve) => (this.#whenIdle = resolve))
@@ -258,7 +258,7 @@ export class Timer implements HostedTimer {
       this.#parking--
       this.#idle()
     }
-    this.#inTurn(later, store).then(
+    this.#turns.take(later, store).then(
       () => this.#host.broker.acks.ack(delivery, end),
       (error: unknown) => {
         if (isFinal(error)) this.#bury(delivery, later.message, undeliverable('parked', error))
@@ -266,17 +266,6 @@ export class Timer implements HostedTimer {
         end()
       },
     )
-  }
-
-  /** One that replaces waits for what was sent before it under its id and is on its way to the server. */
-  #inTurn({ message, isReplacing }: Later, work: () => Promise<void>): Promise<void> {
-    const key = `${message.name} ${message.id}`
-    const before = isReplacing ? this.#storing.get(key) : undefined
-    const stored = before === undefined ? work() : before.then(work, work)
-    this.#storing.set(key, stored)
-    const forget = (): boolean => this.#storing.get(key) === stored && this.#storing.delete(key)
-    stored.then(forget, forget)
-    return stored
   }
 
   #ack(delivery: Delivery): void {
@@ -318,29 +307,7 @@ export class Timer implements HostedTimer {
 
   #hold(entry: Held): void {
     if (this.#stopped) return this.#giveBack(entry.delivery, 0)
-    this.#held.push(entry)
-    if (entry.at < this.#alarmAt) this.#setAlarm(entry.at)
-  }
-
-  #setAlarm(at: number): void {
-    clearTimeout(this.#alarm)
-    this.#alarmAt = at
-    // Node fires a timer up to a millisecond early; never early is then kept by looking again.
-    this.#alarm = setTimeout(() => this.#ring(), Math.max(0, at - this.#host.clock.now()))
-  }
-
-  #ring(): void {
-    this.#alarmAt = Infinity
-    const now = this.#host.clock.now()
-    for (let count = 0; ; count++) {
-      const next = this.#held.peek()
-      if (next === undefined) return this.#refill()
-      if (next.at > now) return this.#setAlarm(next.at)
-      // The first of many are handled while the last are still to be published, and the loop stands still for none of them.
-      if (count === SLICE) return void setImmediate(() => this.#ring())
-      this.#held.pop()
-      this.#release(next)
-    }
+    this.#held.hold(entry)
   }
 
   #release(held: Held): void {
