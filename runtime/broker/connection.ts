@@ -1,69 +1,24 @@
 /**
  * One connection to NATS, and what everybody above needs to know of its state.
  *
- * Owns: dialling, the typed errors of a connection that can't be made, the words "connected" and "disconnected".
- * Does not own: repeating what was lost with a connection (replies.ts, mailbox.ts do, told by `onConnected`).
+ * Owns: whether it is there, and since when it is not; what goes through it; breaking it where it is silent or its server serves nothing.
+ * Does not own: how it is made (dial.ts), which server comes next (route.ts), who hears of a problem (listeners.ts), repeating what was
+ * lost with a connection (replies.ts and pull.ts do, told by `onConnected`).
  *
  * The client library throws away what was published while it had no connection (it clears its buffer at each dial), so
  * nothing may be published then: `connected` says so, and whoever publishes keeps its own list and repeats it.
  */
-import { readFile } from 'node:fs/promises'
+import type { Msg, MsgHdrs, NatsConnection, PublishOptions, Subscription } from '@nats-io/transport-node'
 
-import {
-  connect as dial,
-  credsAuthenticator,
-  jwtAuthenticator,
-  nkeyAuthenticator,
-  type Authenticator,
-  type ConnectionOptions,
-  type MsgHdrs,
-  type NatsConnection,
-  type PublishOptions,
-  type Subscription,
-  type Msg,
-} from '@nats-io/transport-node'
-
-import { BrokerError, ConfigError, UnavailableError, toError } from '../errors.ts'
+import { UnavailableError, toError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
-import { forbidden, isRefusal, tooLarge } from './problems.ts'
+import { dial, type NatsSettings } from './dial.ts'
+import { listen, ProblemListeners, type ProblemListener } from './listeners.ts'
+import { forbidden, isLoginRefused, isRefusal, tooLarge } from './problems.ts'
 import { Reach } from './reach.ts'
 import { Route, toldBy } from './route.ts'
 import { watchSilence } from './silence.ts'
 
-/** How to reach NATS. The meaning of each is in config/schema.ts, under `nats`. */
-export interface NatsSettings {
-  readonly servers: readonly string[]
-  readonly name?: string | undefined
-  readonly credentials?: string | undefined
-  readonly nkey?: string | undefined
-  readonly jwt?: string | undefined
-  readonly user?: string | undefined
-  readonly password?: string | undefined
-  readonly token?: string | undefined
-  readonly tls?: TlsSettings | undefined
-  readonly domain?: string | undefined
-  readonly inboxPrefix?: string | undefined
-  readonly connectTimeoutMs: number
-  readonly requestTimeoutMs: number
-  readonly pingIntervalMs: number
-  /** A connection on which nothing comes for so long, though a PING is out, is dialled anew: ms. */
-  readonly silentAfterMs: number
-}
-
-export interface TlsSettings {
-  readonly ca?: string | undefined
-  readonly cert?: string | undefined
-  readonly key?: string | undefined
-  readonly serverName?: string | undefined
-  readonly handshakeFirst?: boolean | undefined
-  readonly rejectUnauthorized?: boolean | undefined
-}
-
-/** A problem that the server reported outside any request: a refused subject, a slow consumer. `isClaimed`: somebody waited for it and is told. */
-export type ProblemListener = (problem: Error, isClaimed: boolean) => void
-
-/** The oldest server that has everything that Troupe uses (DESIGN section 4). */
-export const MINIMUM_SERVER = '2.14.0'
 const NO_BYTES = new Uint8Array(0)
 
 /** A connection that is not there. */
@@ -84,10 +39,7 @@ export class Connection {
   #closing = false
   readonly #connectedListeners = new Set<() => void>()
   readonly #disconnectedListeners = new Set<() => void>()
-  readonly #problemListeners = new Set<ProblemListener>()
-  readonly #claims = new Set<(problem: Error) => boolean>()
-  /** Subjects whose refusal is expected, with who is told of it. */
-  readonly #refusable = new Map<string, () => void>()
+  readonly #problems = new ProblemListeners()
   readonly #unwatch: () => void
   #away: Away | undefined
 
@@ -100,21 +52,10 @@ export class Connection {
     this.#unwatch = watchSilence(this, settings.silentAfterMs, (forMs) => this.#onSilent(forMs))
   }
 
-  /** Throws `UnavailableError` `DISCONNECTED`, `BrokerError` `FORBIDDEN`, `NO_JETSTREAM` or `SERVER_TOO_OLD`, `ConfigError` for unreadable keys. */
+  /** Throws what `dial` throws. */
   static async open(settings: NatsSettings): Promise<Connection> {
     const route = new Route(settings.servers)
-    const options = { ...(await dialOptions(settings)), reconnectToServer: route.next }
-    const nc = await dial(options).catch((error: unknown) => {
-      throw dialError(toError(error), settings)
-    })
-    const connection = new Connection(nc, settings, route)
-    try {
-      connection.#checkServer()
-    } catch (error) {
-      await connection.close()
-      throw error
-    }
-    return connection
+    return new Connection(await dial(settings, route.next), settings, route)
   }
 
   get connected(): boolean {
@@ -190,7 +131,7 @@ export class Connection {
 
   /** The same for a subject that this user may be refused: then `onRefused` is called, and nobody else hears of it. */
   subscribeIfAllowed(subject: string, callback: (msg: Msg) => void, onRefused: () => void): Subscription {
-    this.#refusable.set(subject, onRefused)
+    this.#problems.expectRefusal(subject, onRefused)
     return this.subscribe(subject, callback)
   }
 
@@ -233,11 +174,11 @@ export class Connection {
     return listen(this.#disconnectedListeners, listener)
   }
   onProblem(listener: ProblemListener): () => void {
-    return listen(this.#problemListeners, listener)
+    return this.#problems.add(listener)
   }
   /** For who has asked for something and is told that it is refused: true says that the problem was theirs. */
   claim(claimer: (problem: Error) => boolean): () => void {
-    return listen(this.#claims, claimer)
+    return this.#problems.claim(claimer)
   }
 
   /** Breaks the TCP connection; the library dials again. For a connection that is up but silent. */
@@ -316,30 +257,7 @@ export class Connection {
 
   #problem(error: Error): void {
     if (this.#away !== undefined && isLoginRefused(error)) this.#away = { ...this.#away, isRefused: true }
-    const { operation, subject } = error as { operation?: unknown; subject?: unknown }
-    const onRefused = operation === 'subscription' ? this.#refusable.get(String(subject)) : undefined
-    if (onRefused !== undefined) return onRefused()
-    const isClaimed = [...this.#claims].filter((claim) => claim(error)).length > 0
-    for (const listener of this.#problemListeners) listener(error, isClaimed)
-  }
-
-  #checkServer(): void {
-    const { version, jetstream } = { jetstream: false, ...this.#nc.info }
-    if (compareVersions(this.serverVersion, MINIMUM_SERVER) < 0) {
-      throw new BrokerError(
-        'SERVER_TOO_OLD',
-        `expected nats-server ${MINIMUM_SERVER} or later at ${this.server}, got: ${version}. Upgrade the server, or leave ` +
-          `"servers" out and Troupe starts its own.`,
-        { data: { version, minimum: MINIMUM_SERVER } },
-      )
-    }
-    // Without a domain the server itself says whether it has JetStream; a leaf node of a domain reaches it elsewhere.
-    if (!jetstream && this.settings.domain === undefined) {
-      throw new BrokerError(
-        'NO_JETSTREAM',
-        `expected JetStream at ${this.server}, but it is off. Start nats-server with -js, or with a "jetstream" block in its configuration.`,
-      )
-    }
+    this.#problems.tell(error)
   }
 }
 
@@ -353,123 +271,3 @@ interface Inner {
 }
 
 const HANG_UP_MS = 500
-
-function listen<L>(listeners: Set<L>, listener: L): () => void {
-  listeners.add(listener)
-  return () => listeners.delete(listener)
-}
-
-/** Negative, zero or positive; only the numbers count, so that a pre-release of a version is that version. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [versionNumbers(a), versionNumbers(b)]
-  for (let part = 0; part < 3; part++) {
-    const difference = (left[part] ?? 0) - (right[part] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
-}
-
-function versionNumbers(version: string): number[] {
-  return (version.match(/\d+/g) ?? []).slice(0, 3).map(Number)
-}
-
-async function dialOptions(settings: NatsSettings): Promise<ConnectionOptions> {
-  const { tls } = settings
-  return {
-    servers: [...settings.servers],
-    name: settings.name ?? 'troupe',
-    // An error's trace is built for every request otherwise: half of the client's time (LIMITS.md).
-    noAsyncTraces: true,
-    timeout: settings.connectTimeoutMs,
-    maxReconnectAttempts: -1,
-    // Named workers come back fast, but not all in one millisecond.
-    reconnectTimeWait: 200,
-    reconnectJitter: 300,
-    pingInterval: settings.pingIntervalMs,
-    maxPingOut: 2,
-    ignoreAuthErrorAbort: true,
-    ...(settings.inboxPrefix === undefined ? {} : { inboxPrefix: settings.inboxPrefix }),
-    ...(settings.user === undefined ? {} : { user: settings.user, pass: settings.password ?? '' }),
-    ...(settings.token === undefined ? {} : { token: settings.token }),
-    ...(await authenticator(settings)),
-    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
-  }
-}
-
-function tlsOptions(tls: TlsSettings): NonNullable<ConnectionOptions['tls']> {
-  return {
-    ...(tls.ca === undefined ? {} : { caFile: tls.ca }),
-    ...(tls.cert === undefined ? {} : { certFile: tls.cert }),
-    ...(tls.key === undefined ? {} : { keyFile: tls.key }),
-    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized }),
-    ...(tls.handshakeFirst === undefined ? {} : { handshakeFirst: tls.handshakeFirst }),
-  }
-}
-
-async function authenticator(settings: NatsSettings): Promise<Pick<ConnectionOptions, 'authenticator'>> {
-  const { credentials, nkey, jwt } = settings
-  if (credentials !== undefined) {
-    const file = await keyFile(credentials, 'nats.credentials')
-    const what = `a credentials file (.creds) with a JWT and a seed, got: ${credentials}, which is none or was changed`
-    return { authenticator: usable(credsAuthenticator(file), `expected nats.credentials to be ${what}`) }
-  }
-  const seed = nkey === undefined ? undefined : await seedBytes(nkey)
-  const wrong =
-    'expected nats.nkey to be a seed as "nk" or "nsc" made it, or its file, got: one with a slip in it (not shown)'
-  if (jwt !== undefined) return { authenticator: usable(jwtAuthenticator(jwt, seed), wrong) }
-  return seed === undefined ? {} : { authenticator: usable(nkeyAuthenticator(seed), wrong) }
-}
-
-/** Tried before anything is dialled: else a key that can't sign looks like a server that can't be reached. Its own error may name the key. */
-function usable(authenticate: Authenticator, problem: string): Authenticator {
-  try {
-    authenticate('nonce')
-  } catch {
-    throw new ConfigError('INVALID_CONFIG', `${problem}. Get it again from who made it.`)
-  }
-  return authenticate
-}
-
-/** A seed as it is, or the file that holds it. Seeds begin with S and the kind of key (NATS nkeys). */
-async function seedBytes(nkey: string): Promise<Uint8Array> {
-  if (/^S[A-Z0-9]{50,}$/.test(nkey.trim())) return Buffer.from(nkey.trim())
-  const text = Buffer.from(await keyFile(nkey, 'nats.nkey')).toString()
-  return Buffer.from(/S[A-Z0-9]{50,}/.exec(text)?.[0] ?? text.trim())
-}
-
-async function keyFile(path: string, key: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (cause) {
-    // A seed with a slip in it is taken for a path: what may be a secret is shown nowhere, not even in the cause.
-    if (key === 'nats.nkey')
-      throw new ConfigError(
-        'INVALID_CONFIG',
-        `expected ${key} to be a seed or a file that can be read, got: neither (not shown)`,
-      )
-    throw new ConfigError('INVALID_CONFIG', `expected ${key} to be a file that can be read, got: ${path}`, { cause })
-  }
-}
-
-function dialError(cause: Error, settings: NatsSettings): Error {
-  if (cause instanceof ConfigError) return cause
-  const where = settings.servers.map(withoutCredentials).join(', ')
-  if (isLoginRefused(cause)) {
-    const text = `expected NATS at ${where} to accept our credentials, but it refused them (${cause.message}). Check nats.credentials, nkey, jwt, user, password or token.`
-    return new BrokerError('FORBIDDEN', text, { cause })
-  }
-  const text = `expected a NATS server at ${where}, but none could be reached (${cause.message}). Start it, correct nats.servers, or leave it out and Troupe starts its own.`
-  return new UnavailableError('DISCONNECTED', text, {
-    cause,
-    data: { servers: settings.servers.map(withoutCredentials) },
-  })
-}
-
-function isLoginRefused({ name, message }: Error): boolean {
-  return /authori[sz]ation|authentication|credentials/i.test(`${name} ${message}`)
-}
-
-function withoutCredentials(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, '//')
-}

@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads'
 import { toError } from '../errors.ts'
 import { clockOffset } from '../time/clock.ts'
 import type { BeatSettings } from './beats.ts'
-import type { NatsSettings } from './connection.ts'
+import type { NatsSettings } from './dial.ts'
 import { Leases } from './leases.ts'
 
 export type KeeperMessage =

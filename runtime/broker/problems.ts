@@ -1,4 +1,4 @@
-/** What the server or its limits refuse of a publish, in the words of who must act. */
+/** What the server or its limits refuse of us: how its word for it is known, and our own, which say what to do. */
 import { BrokerError, PayloadError } from '../errors.ts'
 
 /** Whether the server's problem is that this subject may not be published or subscribed. */
@@ -10,6 +10,11 @@ export function isRefusal(problem: Error, operation: 'publish' | 'subscription',
 /** A server of the domain that was asked names the subject that it has made of ours: `$JS.API.…` of `$JS.hub.API.…`, `$KV.…` of that of a key. */
 export function undomained(subject: string): string {
   return subject.replace(/^\$JS\.[^.]+\.API\.(\$KV\.)?/, (_prefix, key: string | undefined) => key ?? '$JS.API.')
+}
+
+/** Whether NATS was there and did not take our login, at the first dial or at a later one. */
+export function isLoginRefused({ name, message }: Error): boolean {
+  return /authori[sz]ation|authentication|credentials/i.test(`${name} ${message}`)
 }
 
 export function forbidden(subject: string, cause: Error): BrokerError {

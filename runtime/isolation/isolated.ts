@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 
 import type { ActorSpec } from '../actor.ts'
-import type { NatsSettings } from '../broker/connection.ts'
+import type { NatsSettings } from '../broker/dial.ts'
 import { SAFE_SHARE } from '../broker/leases.ts'
 import type { Sender } from '../client/sender.ts'
 import type { SentMessage } from '../client/sent.ts'

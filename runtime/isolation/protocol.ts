@@ -6,7 +6,7 @@
  * left behind.
  */
 import type { ActorSpec } from '../actor.ts'
-import type { NatsSettings } from '../broker/connection.ts'
+import type { NatsSettings } from '../broker/dial.ts'
 import type { HeaderEntry } from '../broker/headers.ts'
 import { HeaderBlock } from '../broker/headers.ts'
 import type { SendOptions } from '../client/options.ts'

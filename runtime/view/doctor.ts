@@ -6,8 +6,8 @@
  */
 import type { ActorSpec } from '../actor.ts'
 import { JetStreamError } from '../broker/api.ts'
-import { MINIMUM_SERVER } from '../broker/connection.ts'
 import { actorsWithMailbox } from '../broker/depth.ts'
+import { MINIMUM_SERVER } from '../broker/dial.ts'
 import { deployAssets } from '../deploy.ts'
 import { toError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
