@@ -42,14 +42,8 @@ const measures: Readonly<Record<string, Measure>> = {
   schedules,
 }
 
-const { values: flags } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    json: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    side: { type: 'string' },
-  },
-})
+const USAGE = `npm run bench -- [--only ${Object.keys(measures).join(',')}] [--quick] [--json FILE] [--side bare|troupe]`
+const flags = readFlags()
 
 const plan: Plan = { quick: flags.quick, sides: sides() }
 const lines: Line[] = []
@@ -63,15 +57,42 @@ console.log(`\n${table(lines)}`)
 if (flags.json !== undefined) await writeFile(flags.json, json())
 if (lines.some((each) => each.ok === false)) process.exitCode = 1
 
+function readFlags() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: 'string' },
+        json: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        side: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (!values.help) return values
+    console.log(USAGE)
+    process.exit(0)
+  } catch (error) {
+    return refuse((error as Error).message)
+  }
+}
+
+/** A wrong flag is told, with what there is. */
+function refuse(problem: string): never {
+  console.error(`${problem}\n${USAGE}`)
+  process.exit(2)
+}
+
 function sides(): readonly Side[] {
-  return (['bare', 'troupe'] as const).filter((side) => flags.side === undefined || flags.side === side)
+  const all = ['bare', 'troupe'] as const
+  const chosen = all.filter((side) => flags.side === undefined || flags.side === side)
+  return chosen.length > 0 ? chosen : refuse(`expected --side to be one of ${all.join(', ')}, got: ${flags.side}`)
 }
 
 function chosen(): readonly string[] {
   const names = flags.only?.split(',') ?? Object.keys(measures)
   const unknown = names.filter((name) => !(name in measures))
   if (unknown.length === 0) return names
-  throw new Error(`expected --only to name some of ${Object.keys(measures).join(', ')}, got: ${unknown.join(', ')}`)
+  return refuse(`expected --only to name some of the measures, got: ${unknown.join(', ')}`)
 }
 
 async function measure(name: string): Promise<Line[]> {
