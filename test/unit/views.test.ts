@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 
 import { afterKey, FIRST, screen, sorted } from '#runtime/cli/top/screen.js'
-import { actorFindings, growthFindings, limitFindings } from '#runtime/view/doctor.js'
+import { actorFindings, growthFindings } from '#runtime/view/actorChecks.js'
+import { limitFindings } from '#runtime/view/natsChecks.js'
 import { stateOf, type ActorOverview } from '#runtime/view/status.js'
 
 const well = {
