@@ -48,6 +48,7 @@ import { isBroken, readCause, type ScheduleRecord } from '../../runtime/schedule
 import { readStored, store } from '../../runtime/schedules/store.ts'
 import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
 import { account, Refused, type LookScope } from './account.ts'
+import { endsOf } from './ends.ts'
 
 export interface LooksHost {
   readonly broker: Broker
@@ -234,26 +235,8 @@ export class Looks {
     return (await readStored(this.#host.broker, this.#spec.name, schedule)).revision === revision
   }
 
-  /** What the ledger says of the runs that had not ended when the record was stored. */
-  async #ends(schedule: string, { state }: ScheduleRecord): Promise<Map<number, Ended>> {
-    const ends = new Map<number, Ended>()
-    await Promise.all(
-      state.running.map(async ({ planned }) => {
-        const found = await readAccount(this.#host.broker, this.#place(schedule, planned))
-        const status = found?.entry.outcome?.status
-        if (found === undefined || status === 'lost') ends.set(planned, 'gone')
-        else if (await this.#hasLeft(found.entry.sent?.sequence)) ends.set(planned, 'gone')
-        else if (found.entry.step === 'ended' && status !== undefined) ends.set(planned, status)
-      }),
-    )
-    return ends
-  }
-
-  /** Workers that are no part of Troupe write no accounts: their run has ended when its message is gone from the mailbox. */
-  async #hasLeft(sequence: number | undefined): Promise<boolean> {
-    if (!this.#spec.isElsewhere || sequence === undefined) return false
-    const { api, subjects } = this.#host.broker
-    return (await api.readMessage(subjects.mailboxStream(this.#spec.name), { seq: sequence })) === undefined
+  #ends(schedule: string, record: ScheduleRecord): Promise<Map<number, Ended>> {
+    return endsOf(this.#host.broker, this.#spec, schedule, record)
   }
 
   async #carryOut(
