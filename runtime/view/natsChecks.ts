@@ -2,10 +2,13 @@
  * What may be wrong with NATS, seen from here: the server, the account, this user's rights, and the streams as they are there.
  * Nothing is changed, and no stream is made to look at it.
  */
-import { JetStreamError } from '../broker/api.ts'
+import type { StreamInfo } from '@nats-io/jetstream'
+
+import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 import { actorsWithMailbox } from '../broker/depth.ts'
 import { MINIMUM_SERVER } from '../broker/dial.ts'
 import { deployAssets } from '../deploy.ts'
+import { toError, UnavailableError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { orWell, type Finding, type Patient } from './finding.ts'
 import { leftoversOf } from './leftovers.ts'
@@ -121,34 +124,55 @@ export async function checkStreams({ link, specs }: Patient): Promise<Finding[]>
 }
 
 export async function checkReplicas({ link }: Patient): Promise<Finding[]> {
-  const { api, subjects } = link.broker
+  const { api, assets, subjects } = link.broker
   const actors = await actorsWithMailbox(link.broker)
-  const streams = actors.flatMap((actor) => [subjects.mailboxStream(actor), subjects.timerStream(actor)])
-  const findings: Finding[] = []
-  for (const stream of streams) {
-    const info = await api.streamInfo(stream).catch(() => undefined)
-    const cluster = info?.cluster
-    if (cluster === undefined || cluster.replicas === undefined) continue
-    const lagging = cluster.replicas.filter(({ current, offline }) => offline || !current)
-    if (cluster.leader === undefined || cluster.leader === '')
-      findings.push({
-        level: 'error',
-        check: 'replicas',
-        text: `stream ${stream} has no leader`,
-        advice: ADVICE_LEADER,
-      })
-    for (const { name } of lagging)
-      findings.push({
-        level: 'warning',
-        check: 'replicas',
-        text: `stream ${stream}: replica ${name} is behind or away`,
-        advice: ADVICE_LEADER,
-      })
-  }
-  return orWell(findings, 'replicas', `${streams.length} streams have their leader and replicas`)
+  const streams = [
+    ...assets.wanted.shared().map(({ name }) => name),
+    ...actors.flatMap((actor) => [subjects.mailboxStream(actor), subjects.timerStream(actor)]),
+  ]
+  // All at once: each that nobody leads takes its time to be given up.
+  const found = await Promise.all(streams.map((stream) => copiesOf(api, stream)))
+  const there = found.filter((copies) => copies !== undefined)
+  return orWell(there.flatMap(replicaFindings), 'replicas', `${there.length} streams have their leader and replicas`)
 }
 
-const ADVICE_LEADER = 'Look at that nats-server and its routes: "nats server report jetstream".'
+/** A stream as the cluster shows it. */
+export interface Copies {
+  readonly stream: string
+  /** What NATS said where nobody answered for it: its servers are away, or elect a leader. */
+  readonly problem?: string
+  /** Undefined with a single server. */
+  readonly cluster?: StreamInfo['cluster'] | undefined
+}
+
+/** Undefined for a stream that nobody has made yet. */
+async function copiesOf(api: JetStreamApi, stream: string): Promise<Copies | undefined> {
+  try {
+    const { cluster } = await api.streamInfo(stream)
+    return { stream, cluster }
+  } catch (error) {
+    const refusal = error instanceof JetStreamError ? error.refusal : undefined
+    if (refusal === 'gone') return undefined
+    const isUnanswered = error instanceof UnavailableError && error.code === 'TIMEOUT'
+    if (refusal !== 'away' && !isUnanswered) throw error
+    return { stream, problem: toError(error).message }
+  }
+}
+
+/** Pure. */
+export function replicaFindings({ stream, problem, cluster }: Copies): Finding[] {
+  const finding = (level: 'error' | 'warning', text: string): Finding => {
+    const advice = 'Look at that nats-server and its routes: "nats server report jetstream".'
+    return { level, check: 'replicas', text: `stream ${stream}${text}`, advice }
+  }
+  if (problem !== undefined) return [finding('error', ` is not to be reached: ${problem}`)]
+  if (cluster === undefined) return []
+  const lagging = (cluster.replicas ?? []).filter(({ current, offline }) => offline || !current)
+  return [
+    ...((cluster.leader ?? '') === '' ? [finding('error', ' has no leader')] : []),
+    ...lagging.map(({ name }) => finding('warning', `: replica ${name} is behind or away`)),
+  ]
+}
 
 export async function checkLeftovers({ link }: Patient): Promise<Finding[]> {
   const actors = await actorsWithMailbox(link.broker)
