@@ -43,7 +43,8 @@ import {
   type Ended,
   type Plan,
 } from '../../runtime/schedules/planner.ts'
-import { isBroken, readCause, type ScheduleRecord } from '../../runtime/schedules/record.ts'
+import { isBroken, type ScheduleRecord } from '../../runtime/schedules/record.ts'
+import { readCause } from '../../runtime/schedules/recordBytes.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'
 import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
 import { account, Refused, type LookScope } from './account.ts'
