@@ -4,9 +4,9 @@
  */
 import type { ActorSpec } from './actor.ts'
 import { JetStreamError } from './broker/api.ts'
-import type { Wanted } from './broker/assets.ts'
 import type { Broker } from './broker/broker.ts'
 import { differencesOf, isSafe, updated, type Difference, type Stream } from './broker/differences.ts'
+import type { Wanted } from './broker/wanted.ts'
 import { toError } from './errors.ts'
 
 /** A stream or consumer, and what became of it. */
@@ -27,8 +27,11 @@ export async function deployAssets(
   specs: readonly ActorSpec[],
   { dryRun = false, scheduled = [] }: { readonly dryRun?: boolean; readonly scheduled?: readonly string[] } = {},
 ): Promise<DeployedAsset[]> {
-  const wanted = specs.map((spec) => broker.assets.wanted(spec))
-  const all = [...wanted.flatMap((one) => one.streams), ...broker.assets.wantedBuckets(scheduled)]
+  const wanted = specs.map((spec) => broker.assets.wanted.all(spec))
+  const all = [
+    ...wanted.flatMap((one) => one.streams),
+    ...scheduled.map((actor) => broker.assets.wanted.schedules(actor)),
+  ]
   const streams = new Map(all.map((stream) => [stream.name, stream]))
   const deployed: DeployedAsset[] = []
   for (const stream of streams.values()) deployed.push(await deployStream(broker, stream, dryRun))

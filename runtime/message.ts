@@ -1,5 +1,3 @@
-import type { Placed } from './broker/delivery.ts'
-import { H, type HeaderBlock } from './broker/headers.ts'
 /**
  * A message as its headers describe it: who it is, which attempt, when it ends, who wants to know.
  *
@@ -7,6 +5,8 @@ import { H, type HeaderBlock } from './broker/headers.ts'
  * could change the meaning of the message and is not well-formed is an error, which makes a dead letter; what only
  * asks a favour (a reply, keeping the result) is left aside, with its name in `ignored`.
  */
+import type { Placed } from './broker/delivery.ts'
+import { H, type HeaderBlock } from './broker/headers.ts'
 import { MAX_ID_BYTES, type Lane, type Subjects } from './broker/subjects.ts'
 import { PayloadError, describe } from './errors.ts'
 import { resolveRetry, type RetryOverride, type RetryRule } from './retryRule.ts'

@@ -39,6 +39,7 @@ import { Refused } from './account.ts'
 import { cancelParked, dropCancelled } from './cancelled.ts'
 import { messageOf, readDue, readLater, type Due, type Later } from './copies.ts'
 import { Doubts, isSent } from './doubts.ts'
+import { moved } from './ends.ts'
 import { Looks, readNotice } from './looks.ts'
 import { Mending } from './mending.ts'
 import { Moments, SLICE } from './moments.ts'
@@ -365,10 +366,24 @@ export class Timer implements HostedTimer {
     const stream = broker.subjects.mailboxStream(this.#spec.name)
     broker.publisher.store(
       { subject, payload: delivery.data, headers, stream, repeatMs: this.#repeatMs, awayMs: 0 },
-      () => this.#releases.stored(delivery),
+      ({ sequence }) => this.#stored(delivery, due, sequence),
       (error) => {
         this.#releases.refused()
         this.#refused(delivery, error)
+      },
+    )
+  }
+
+  /** Of a run whose end nobody may write down (ends.ts), first where it is now. */
+  #stored(delivery: Delivery, { original }: Due, sequence: number): void {
+    const { isElsewhere, name } = this.#spec
+    if (original === undefined || !isElsewhere) return this.#releases.stored(delivery)
+    moved(this.#host.broker, name, this.#salt, delivery, sequence).then(
+      () => this.#releases.stored(delivery),
+      () => {
+        this.#releases.refused()
+        this.#giveBack(delivery, NAK_MS)
+        this.#idle()
       },
     )
   }

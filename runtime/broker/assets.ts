@@ -1,5 +1,5 @@
 /**
- * The streams and consumers of DESIGN section 4: what they are set to, and how they come to be.
+ * How the streams and consumers that wanted.ts names come to be, and to be again where somebody deleted them.
  *
  * Whoever comes first creates an asset; creating it again with the same settings does nothing. Where it exists with other
  * settings, both values are in the error or, if changing them loses nothing, it is updated. Nothing is ever narrowed: a
@@ -9,49 +9,19 @@ import type { StreamInfo } from '@nats-io/jetstream'
 
 import type { ActorSpec } from '../actor.ts'
 import { BrokerError } from '../errors.ts'
-import { randomToken } from '../time/chance.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { JetStreamError, type JetStreamApi } from './api.ts'
-import { bucketStream } from './bucket.ts'
 import { differencesOf, differs, isCosmetic, isSafe, SALT, updated, type Consumer, type Stream } from './differences.ts'
-import type { Lane, Subjects } from './subjects.ts'
+import type { Subjects } from './subjects.ts'
+import { WantedAssets, type Queue, type WantedSettings } from './wanted.ts'
 
-/** Settings of the assets that come from the configuration. Milliseconds. */
-export interface AssetSettings {
-  readonly replicas: number
+export interface AssetSettings extends WantedSettings {
   /** Whether assets may be created and updated; else they must exist. */
   readonly manage: boolean
-  readonly leaseMs: number
-  readonly dedupeWindowMs: number
-  /** Bounds of mailboxes whose actors set none. */
-  readonly maxMessages?: number | undefined
-  readonly maxBytes?: number | undefined
-  readonly keepDeadMs: number
-  readonly keepCancelsMs: number
-  /** Events are captured for so long; undefined: not at all. */
-  readonly keepEventsMs?: number | undefined
-  readonly eventBytes: number
-  readonly keepLedgerMs: number
-}
-
-/** Streams and consumers as they should be. */
-export interface Wanted {
-  readonly streams: readonly Stream[]
-  readonly consumers: readonly { readonly stream: string; readonly wanted: Consumer }[]
-}
-
-/** One place in a mailbox that messages are pulled from. */
-export interface Queue {
-  readonly lane: Lane | 'all' | 'later'
-  readonly stream: string
-  readonly consumer: string
 }
 
 /** The largest share of a dedupe window in which a repeat is surely recognised. */
 export const SAFE_SHARE_OF_WINDOW = 0.8
-/** Timers park and release under keys of their own in this window: a redelivery comes within a lease. */
-const TIMER_WINDOW_MS = 120_000
-
 /** How long a stream may be in the making whose name is taken already. */
 const MADE_MS = 10_000
 const MADE_PAUSE_MS = 100
@@ -65,12 +35,12 @@ const REMADE_MS = 1_000
  */
 const AFTER_DELETION_MS = 1_000
 
-const nanos = (ms: number): number => ms * 1_000_000
-
 export class Assets {
   readonly #api: JetStreamApi
   readonly #subjects: Subjects
   readonly settings: AssetSettings
+  /** What there should be. */
+  readonly wanted: WantedAssets
   readonly #ensured = new Map<string, Promise<void>>()
   readonly #remade = new Map<string, { readonly at: number; readonly made: Promise<void> }>()
   /** Workers' assets that are about to be made again. */
@@ -80,23 +50,24 @@ export class Assets {
     this.#api = api
     this.#subjects = subjects
     this.settings = settings
+    this.wanted = new WantedAssets(subjects, settings)
   }
 
   /** Names of the queues that an actor's messages are run from, highest lane first. */
   lanesOf(spec: ActorSpec): Queue['lane'][] {
-    return this.#lanes(spec, '').map(({ lane }) => lane)
+    return this.wanted.lanes(spec).map(({ lane }) => lane)
   }
 
   leaseMs(spec: ActorSpec): number {
-    return spec.leaseMs ?? this.settings.leaseMs
+    return this.wanted.leaseMs(spec)
   }
   dedupeWindowMs(spec: ActorSpec): number {
-    return spec.dedupeWindowMs ?? this.settings.dedupeWindowMs
+    return this.wanted.dedupeWindowMs(spec)
   }
 
   /** The mailbox's stream alone: what a sender needs. */
   mailbox(spec: ActorSpec): Promise<void> {
-    return this.#once(`mailbox ${spec.name}`, () => this.#ensureStream(this.#mailboxStream(spec)))
+    return this.#once(`mailbox ${spec.name}`, () => this.#ensureStream(this.wanted.mailbox(spec)))
   }
 
   /**
@@ -116,7 +87,11 @@ export class Assets {
   /** The streams of an actor, without the consumers that its workers pull from: what schedules need. */
   async streams(spec: ActorSpec): Promise<void> {
     await this.mailbox(spec)
-    await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
+    await this.#timer(spec)
+  }
+
+  #timer(spec: ActorSpec): Promise<void> {
+    return this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.wanted.timer(spec)))
   }
 
   /** Waits where it is really gone: that nobody answers for it may also mean that its leader is being elected. */
@@ -144,48 +119,15 @@ export class Assets {
     await this.shared()
     const stream = this.#subjects.mailboxStream(spec.name)
     const timer = this.#subjects.timerStream(spec.name)
-    await this.#once(`timer ${spec.name}`, () => this.#ensureStream(this.#timerStream(spec)))
-    await Promise.all(this.#consumers(spec).map((consumer) => this.#ensureConsumer(consumer.stream, consumer.wanted)))
+    await this.#timer(spec)
+    await Promise.all(
+      this.wanted.consumers(spec).map((consumer) => this.#ensureConsumer(consumer.stream, consumer.wanted)),
+    )
     return {
-      lanes: this.#lanes(spec, stream),
+      lanes: this.wanted.lanes(spec),
       later: { lane: 'later', stream, consumer: 'later' },
       due: { stream: timer, consumer: 'due' },
     }
-  }
-
-  /** All that workers of the actor need, for `troupe deploy` to compare with what there is. */
-  wanted(spec: ActorSpec): Wanted {
-    return {
-      streams: [...this.#sharedStreams(), this.#mailboxStream(spec), this.#timerStream(spec)],
-      consumers: this.#consumers(spec),
-    }
-  }
-
-  /** The buckets of these actors' schedules, for `troupe deploy`. */
-  wantedBuckets(actors: readonly string[]): Stream[] {
-    return actors.map((actor) => this.#scheduleBucket(actor))
-  }
-
-  #consumers(spec: ActorSpec): { stream: string; wanted: Consumer }[] {
-    const stream = this.#subjects.mailboxStream(spec.name)
-    const due = `${this.#subjects.namespace}.timer.due.${spec.name}.>`
-    return [
-      ...this.#lanes(spec, stream).map((queue) => ({ stream, wanted: this.#laneConsumer(spec, queue) })),
-      {
-        stream,
-        wanted: {
-          ...this.#consumer('later', [this.#subjects.wildcard('later', spec.name)], this.leaseMs(spec)),
-          ...about('later', spec.name, `delayed messages of actor ${spec.name}, on their way to its timers`),
-        },
-      },
-      {
-        stream: this.#subjects.timerStream(spec.name),
-        wanted: {
-          ...this.#consumer('due', [due], this.leaseMs(spec)),
-          ...about('due', spec.name, `what is due for actor ${spec.name}, on its way to its mailbox`),
-        },
-      },
-    ]
   }
 
   /**
@@ -199,13 +141,13 @@ export class Assets {
 
   /** The bucket of an actor's schedules, made with the first of them. */
   schedules(actor: string): Promise<void> {
-    return this.#once(`schedules ${actor}`, () => this.#ensureStream(this.#scheduleBucket(actor)))
+    return this.#once(`schedules ${actor}`, () => this.#ensureStream(this.wanted.schedules(actor)))
   }
 
   /** The streams that all actors share. */
   shared(): Promise<void> {
     return this.#once('shared', async () => {
-      await Promise.all(this.#sharedStreams().map((stream) => this.#ensureStream(stream)))
+      await Promise.all(this.wanted.shared().map((stream) => this.#ensureStream(stream)))
     })
   }
 
@@ -221,134 +163,6 @@ export class Assets {
     this.#ensured.set(key, ensured)
     ensured.catch(() => this.#ensured.delete(key))
     return ensured
-  }
-
-  #lanes(spec: ActorSpec, stream: string): Queue[] {
-    if (spec.limit !== undefined) return [{ lane: 'all', stream, consumer: 'all' }]
-    return spec.lanes.map((lane) => ({ lane, stream, consumer: lane }))
-  }
-
-  #laneConsumer(spec: ActorSpec, { lane }: Queue): Consumer {
-    const lease = this.leaseMs(spec)
-    if (lane === 'all') {
-      const filters = spec.lanes.map((name) => this.#subjects.lane(spec.name, name))
-      const text = `all lanes of actor ${spec.name}, ${spec.limit} messages at once in all workers`
-      return {
-        ...this.#consumer('all', filters, lease),
-        ...about('lane', spec.name, text, lane),
-        max_ack_pending: spec.limit ?? -1,
-      }
-    }
-    return {
-      ...this.#consumer(lane, [this.#subjects.lane(spec.name, lane as Lane)], lease),
-      ...about('lane', spec.name, `lane ${lane} of actor ${spec.name}`, lane),
-    }
-  }
-
-  #consumer(name: string, filters: string[], leaseMs: number): Consumer {
-    const filter = filters.length === 1 ? { filter_subject: filters[0] ?? '' } : { filter_subjects: filters }
-    return {
-      name,
-      durable_name: name,
-      ...filter,
-      ack_policy: 'explicit',
-      deliver_policy: 'all',
-      ack_wait: nanos(leaseMs),
-      // The runtime counts attempts and crashes itself, and knows how many it may hold.
-      max_deliver: -1,
-      max_ack_pending: -1,
-      max_waiting: 4096,
-      num_replicas: this.settings.replicas,
-    }
-  }
-
-  #mailboxStream(spec: ActorSpec): Stream {
-    const lanes = spec.lanes.map((lane) => this.#subjects.lane(spec.name, lane))
-    return {
-      ...this.#stream(this.#subjects.mailboxStream(spec.name), [...lanes, this.#subjects.wildcard('later', spec.name)]),
-      ...about('mailbox', spec.name, `the mailbox of actor ${spec.name}`),
-      retention: 'workqueue',
-      discard: 'new',
-      max_msgs: spec.maxMessages ?? this.settings.maxMessages ?? -1,
-      max_bytes: spec.maxBytes ?? this.settings.maxBytes ?? -1,
-      duplicate_window: nanos(this.dedupeWindowMs(spec)),
-      allow_direct: true,
-    }
-  }
-
-  #timerStream(spec: ActorSpec): Stream {
-    const text = `delayed messages and retries of actor ${spec.name}`
-    return {
-      ...this.#stream(this.#subjects.timerStream(spec.name), [`${this.#subjects.namespace}.timer.*.${spec.name}.>`]),
-      retention: 'workqueue',
-      // What was parked or released comes again after a lease; the window must know it then.
-      duplicate_window: nanos(Math.max(TIMER_WINDOW_MS, 2 * this.leaseMs(spec))),
-      allow_msg_schedules: true,
-      // Scheduling needs roll-ups; the server would turn them on by itself and the settings would differ.
-      allow_rollup_hdrs: true,
-      // For counts of what is parked (depth.ts).
-      allow_direct: true,
-      // Whoever creates it first leaves a word here that only workers of the actor can read: see timerSalt.
-      ...about('timer', spec.name, text, undefined, { [SALT]: randomToken(12) }),
-    }
-  }
-
-  /** As `nats kv add` would make it (ADR-8), so that `nats kv` can read and edit it. */
-  #scheduleBucket(actor: string): Stream {
-    const bucket = this.#subjects.schedulesBucket(actor)
-    return {
-      ...this.#stream(bucketStream(bucket), [`$KV.${bucket}.>`]),
-      ...about('schedules', actor, `the schedules of actor ${actor}`),
-      retention: 'limits',
-      discard: 'new',
-      max_msgs_per_subject: 1,
-      allow_direct: true,
-      allow_rollup_hdrs: true,
-      deny_delete: true,
-    }
-  }
-
-  #sharedStreams(): Stream[] {
-    const { deadStream, resultStream, cancelStream, markStream, ledgerStream } = this.#subjects
-    const limits = (name: string, kind: string, description: string): Stream => ({
-      ...this.#stream(name, [this.#subjects.wildcard(kind)]),
-      ...about(kind, undefined, description),
-      retention: 'limits',
-      allow_direct: true,
-    })
-    return [
-      { ...limits(deadStream, 'dead', 'dead letters'), max_age: nanos(this.settings.keepDeadMs) },
-      { ...limits(resultStream, 'result', 'kept results'), max_msgs_per_subject: 1 },
-      { ...limits(cancelStream, 'cancel', 'cancels'), max_age: nanos(this.settings.keepCancelsMs) },
-      {
-        ...limits(markStream, 'mark', 'runs that were begun after a redelivery'),
-        max_msgs_per_subject: 1,
-        max_age: nanos(MARKS_AGE_MS),
-      },
-      { ...limits(ledgerStream, 'ledger', 'the accounts of schedules'), max_age: nanos(this.settings.keepLedgerMs) },
-      ...this.#eventStreams(),
-    ]
-  }
-
-  /** Events are published without an ack, so what is captured is what the server took. */
-  #eventStreams(): Stream[] {
-    const { keepEventsMs, eventBytes } = this.settings
-    if (keepEventsMs === undefined) return []
-    return [
-      {
-        ...this.#stream(this.#subjects.eventStream, [this.#subjects.wildcard('event')]),
-        ...about('event', undefined, 'events, for history'),
-        retention: 'limits',
-        discard: 'old',
-        allow_direct: true,
-        max_age: nanos(keepEventsMs),
-        max_bytes: eventBytes,
-      },
-    ]
-  }
-
-  #stream(name: string, subjects: string[]): Stream {
-    return { name, subjects, storage: 'file', num_replicas: this.settings.replicas, allow_msg_ttl: true }
   }
 
   async #ensureStream(wanted: Stream): Promise<void> {
@@ -399,25 +213,3 @@ export class Assets {
     await this.#api.putConsumer(stream, wanted)
   }
 }
-
-/** What an asset says of itself in `nats stream ls`, `nats consumer info` and the like. */
-function about(
-  kind: string,
-  actor: string | undefined,
-  text: string,
-  lane?: Queue['lane'],
-  more: Readonly<Record<string, string>> = {},
-): { description: string; metadata: Record<string, string> } {
-  return {
-    description: `Troupe: ${text}`,
-    metadata: {
-      troupe_kind: kind,
-      ...(actor === undefined ? {} : { troupe_actor: actor }),
-      ...(lane === undefined ? {} : { troupe_lane: lane }),
-      ...more,
-    },
-  }
-}
-
-/** A run that was marked and never ended is forgotten after this: its message is long gone. */
-const MARKS_AGE_MS = 30 * 86_400_000

@@ -8,9 +8,9 @@
 import type { ConsumerInfo } from '@nats-io/jetstream'
 
 import { JetStreamError } from './api.ts'
-import type { Queue } from './assets.ts'
 import type { Broker } from './broker.ts'
 import { LANES, type Lane } from './subjects.ts'
+import type { Queue } from './wanted.ts'
 
 /** A lane that messages are run from; `all` for an actor with a cluster-wide limit. */
 export type MailboxLane = Lane | 'all'

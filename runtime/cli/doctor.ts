@@ -1,6 +1,7 @@
 /** `troupe doctor`. */
 import { specOf } from '../actor.ts'
-import { examine, type Finding } from '../view/doctor.ts'
+import { examine } from '../view/doctor.ts'
+import type { Finding } from '../view/finding.ts'
 import { loadActors } from './actorFiles.ts'
 import { command } from './command.ts'
 import { exitCodes } from './failure.ts'

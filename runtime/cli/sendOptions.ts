@@ -1,5 +1,5 @@
-import type { Lane } from '../broker/subjects.ts'
 /** The options of a message as flags. */
+import type { Lane } from '../broker/subjects.ts'
 import type { SendOptions } from '../client/options.ts'
 import type { FlagSpecs, FlagValues } from './command.ts'
 import { countOf, durationOrDate, given, headersOf } from './input.ts'

@@ -1,5 +1,5 @@
-import type { Application } from '../application.ts'
 /** A contract as a TypeScript file: one interface per actor, for `actorRef<Mailer>('mailer')` in services that don't hold the actor's code. */
+import type { Application } from '../application.ts'
 import type { JsonSchema } from '../jsonSchema.ts'
 import type { ActorContract, Contract, MessageContract } from './contract.ts'
 import { key, oneLine, schemaType } from './schemaType.ts'

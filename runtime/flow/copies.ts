@@ -1,10 +1,10 @@
-import type { Delivery } from '../broker/delivery.ts'
 /**
  * The copies that settle makes of a message: a parked retry or snooze, a dead letter, an outcome.
  *
  * A copy drops every `Nats-` header of the original and sets its own: a copied `Nats-Expected-Stream` would be refused for
  * ever, a copied `Nats-TTL` would erase a dead letter. Its dedupe key is made from the place of the delivery, never from an id.
  */
+import type { Delivery } from '../broker/delivery.ts'
 import { encodeHeaders, H, headerText, type HeaderEntry } from '../broker/headers.ts'
 import type { Failure } from '../errors.ts'
 import { boundReport, type CrashReport } from '../isolation/crash.ts'

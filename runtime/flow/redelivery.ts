@@ -1,4 +1,3 @@
-import type { ActorSpec } from '../actor.ts'
 /**
  * What a redelivered message must look up before it runs (DESIGN section 5).
  *
@@ -14,6 +13,7 @@ import type { ActorSpec } from '../actor.ts'
  *   in turns, one at a time in a worker, and is marked when its turn comes: then only the guilty one gets the third mark. A
  *   message of which every crash was seen to be its child process's own runs at once: nobody stands beside it there.
  */
+import type { ActorSpec } from '../actor.ts'
 import type { JetStreamApi } from '../broker/api.ts'
 import { H } from '../broker/headers.ts'
 import { readOwn } from '../broker/ownSubject.ts'

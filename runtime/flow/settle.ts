@@ -1,5 +1,3 @@
-import type { Acks } from '../broker/acks.ts'
-import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 /**
  * Settle: an outcome becomes what JetStream holds. The only place that acks messages.
  *
@@ -28,6 +26,8 @@ import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
  * Refused: the copy is shrunk (copies.ts); if that does not help the message goes back with a long delay, and an event.
  * Settling holds no slot of the worker; it ends, whatever the broker does, with the lease.
  */
+import type { Acks } from '../broker/acks.ts'
+import { JetStreamError, type JetStreamApi } from '../broker/api.ts'
 import { encodeHeaders, H } from '../broker/headers.ts'
 import type { Leases } from '../broker/leases.ts'
 import type { Publisher } from '../broker/publisher.ts'

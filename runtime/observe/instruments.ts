@@ -1,4 +1,3 @@
-import type { Depth } from './depths.ts'
 /**
  * Every metric of Troupe: one list, which Prometheus (prometheus.ts) and OpenTelemetry (meter.ts) both read.
  *
@@ -6,6 +5,7 @@ import type { Depth } from './depths.ts'
  * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); ours begin with `troupe.`. What is of the mailbox
  * (waiting, parked, dead, …) is everybody's: each system that runs the actor tells the same, so take the maximum, not the sum.
  */
+import type { Depth } from './depths.ts'
 import type { Histogram } from './histogram.ts'
 import type { SendTally } from './sendTally.ts'
 import type { ActorTally, LiveTally, MessageTally } from './tally.ts'

@@ -1,4 +1,3 @@
-import type { Stored } from '../broker/api.ts'
 /**
  * A clock that tests move: `await t.clock.advance('1h')`.
  *
@@ -16,6 +15,7 @@ import type { Stored } from '../broker/api.ts'
  *
  * Not moved: time limits of handlers, leases, dedupe windows, how long results are kept, and the clock of other processes.
  */
+import type { Stored } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H } from '../broker/headers.ts'
 import type { ServerClock } from '../broker/serverClock.ts'

@@ -1,5 +1,5 @@
-import type { Broker } from '../broker/broker.ts'
 /** What runs in a system now: the answer to the control verb `running`, and asking all systems for it. */
+import type { Broker } from '../broker/broker.ts'
 import { askAllSystems } from '../broker/control.ts'
 import type { ActorWorker } from '../flow/worker.ts'
 import { systemClock } from '../time/clock.ts'

@@ -1,6 +1,6 @@
+/** What a measure runs on: its own fresh server, and a connection to look into it from outside of both sides. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What a measure runs on: its own fresh server, and a connection to look into it from outside of both sides. */
 import type { JetStreamManager } from '@nats-io/jetstream'
 import { jetstreamManager } from '@nats-io/jetstream'
 

@@ -1,5 +1,5 @@
-import { connect, defineActor } from 'troupe'
 /** P7: bodies and subjects that a stranger made up, and sizes at the server's limit. */
+import { connect, defineActor } from 'troupe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 

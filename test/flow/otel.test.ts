@@ -1,5 +1,5 @@
-import { connect as connectNats } from '@nats-io/transport-node'
 /** OpenTelemetry, with a real SDK in the process: spans that hang together across everything that a message goes through, and metrics. */
+import { connect as connectNats } from '@nats-io/transport-node'
 import { context, metrics, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
   AggregationTemporality,

@@ -1,5 +1,5 @@
-import { Packr } from 'msgpackr'
 /** The promise that a service with nothing but the legacy `nats` package (version 2) can do what a sender can. */
+import { Packr } from 'msgpackr'
 import { connect, consumerOpts, headers, JSONCodec, type Msg, type MsgHdrs, type NatsConnection } from 'nats'
 import { dead, defineActor, run, type Context, type System } from 'troupe'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'

@@ -1,8 +1,8 @@
-import { once } from 'node:events'
 /**
  * A system on a real server, and a client beside it that knows nothing of Troupe: what a stranger can do to a mailbox.
  * Each stage has its own namespace, so many share one server.
  */
+import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 
 import { connect, headers as newHeaders, type Msg, type NatsConnection } from '@nats-io/transport-node'

@@ -1,3 +1,7 @@
+/**
+ * Systems for tests: on one nats-server per test file, each bundle in a namespace of its own, so that tests don't meet.
+ * A bundle records the events of all its systems, since tests wait for events, never for time.
+ */
 import {
   connect,
   run,
@@ -8,10 +12,6 @@ import {
   type System,
   type Troupe,
 } from 'troupe'
-/**
- * Systems for tests: on one nats-server per test file, each bundle in a namespace of its own, so that tests don't meet.
- * A bundle records the events of all its systems, since tests wait for events, never for time.
- */
 import { afterAll } from 'vitest'
 
 import { startServer, type TestServer } from './server.ts'

@@ -19,6 +19,7 @@ interface Import {
 interface Source {
   /** `runtime/flow/settle.ts` */
   readonly path: string
+  readonly text: string
   readonly code: string
   readonly imports: readonly Import[]
 }
@@ -57,7 +58,7 @@ function sourcesOf(folder: string): Source[] {
     .map((name) => {
       const path = join(folder, name)
       const text = readFileSync(join(root, path), 'utf8')
-      return { path, code: codeOf(text), imports: importsOf(text) }
+      return { path, text, code: codeOf(text), imports: importsOf(text) }
     })
 }
 
@@ -179,5 +180,15 @@ describe('folders', () => {
   it('are named by a duty, never by a grammar', () => {
     const names = sources.flatMap(({ path }) => dirname(path).split('/'))
     expect(names.filter((name) => /^(utils?|types?|helpers?|classes|lib|common|misc)$/.test(name))).toEqual([])
+  })
+})
+
+describe('the head of a file', () => {
+  it('stands at its top: what sorts imports takes a comment along with the one below it', () => {
+    const all = [...sources, ...sourcesOf('test')]
+    const between = all.filter(({ text }) =>
+      /^(?:import[^\n]*\n(?:  [^\n]*\n|\}[^\n]*\n)*\n?)+\/\*\*[\s\S]*?\*\/\nimport /.test(text),
+    )
+    expect(between.map(({ path }) => path)).toEqual([])
   })
 })

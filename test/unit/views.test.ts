@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 
 import { afterKey, FIRST, screen, sorted } from '#runtime/cli/top/screen.js'
-import { actorFindings, growthFindings, limitFindings } from '#runtime/view/doctor.js'
+import { actorFindings, growthFindings } from '#runtime/view/actorChecks.js'
+import { limitFindings, replicaFindings } from '#runtime/view/natsChecks.js'
 import { stateOf, type ActorOverview } from '#runtime/view/status.js'
 
 const well = {
@@ -38,6 +39,21 @@ describe('the doctor', () => {
       limitFindings({ ...used, limits }).map(({ level }) => level)
     expect(levels({ max_storage: 100, max_streams: 10, max_consumers: 10 })).toEqual(['error', 'warning'])
     expect(levels({ max_storage: -1, max_streams: -1, max_consumers: 0 })).toEqual(['ok'])
+  })
+
+  it('tells of streams that nobody leads or answers for, and of copies that are behind', () => {
+    const copy = { name: 'n2', current: true, offline: false, active: 0, lag: 0 }
+    const told = (cluster: Parameters<typeof replicaFindings>[0]['cluster']): string[] =>
+      replicaFindings({ stream: 's', cluster }).map(({ level, text }) => `${level}: ${text}`)
+    expect(told(undefined)).toEqual([])
+    expect(told({ leader: 'n1' })).toEqual([])
+    expect(told({ leader: 'n1', replicas: [copy] })).toEqual([])
+    expect(told({ leader: '' })).toEqual(['error: stream s has no leader'])
+    expect(told({ leader: 'n1', replicas: [{ ...copy, current: false }] })).toEqual([
+      'warning: stream s: replica n2 is behind or away',
+    ])
+    expect(told({ leader: 'n1', replicas: [{ ...copy, offline: true }] })).toHaveLength(1)
+    expect(replicaFindings({ stream: 's', problem: 'nobody is there' })).toMatchObject([{ level: 'error' }])
   })
 
   it('has advice for everything that is not well', () => {

@@ -1,5 +1,5 @@
-import type { ScheduledRun } from '../../schedules/view.ts'
 /** `troupe schedules history`. */
+import type { ScheduledRun } from '../../schedules/view.ts'
 import { command } from '../command.ts'
 import { countOf, given, momentAgo } from '../input.ts'
 import { note, say, sayJson } from '../print.ts'

@@ -1,5 +1,5 @@
-import type { Definition } from '../../schedules/definition.ts'
 /** `troupe schedules preview`. */
+import type { Definition } from '../../schedules/definition.ts'
 import { preview as previewRule, type PreviewOptions } from '../../schedules/occurrences.ts'
 import { resolveRule, type ResolvedRule } from '../../schedules/rule.ts'
 import { inWords } from '../../schedules/words.ts'

@@ -1,5 +1,5 @@
-import type { FlagSpecs, FlagValues } from '../command.ts'
 /** When a schedule is due, as flags. */
+import type { FlagSpecs, FlagValues } from '../command.ts'
 import { jsonOf } from '../input.ts'
 import { usage } from '../parse.ts'
 

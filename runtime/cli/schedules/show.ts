@@ -1,5 +1,5 @@
-import type { ScheduleDescription } from '../../schedules/schedules.ts'
 /** `troupe schedules show`. */
+import type { ScheduleDescription } from '../../schedules/schedules.ts'
 import type { ScheduledRun } from '../../schedules/view.ts'
 import { formatDuration } from '../../time/duration.ts'
 import { command } from '../command.ts'

@@ -1,6 +1,6 @@
+/** Schedules and their runs as people see them. */
 import { describe } from '../../errors.ts'
 import { formatMoment, formatWall } from '../../schedules/moments.ts'
-/** Schedules and their runs as people see them. */
 import type { Schedule, ScheduledRun } from '../../schedules/view.ts'
 import { findZone, wallAt } from '../../schedules/zone.ts'
 import { formatDuration } from '../../time/duration.ts'

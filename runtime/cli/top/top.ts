@@ -1,7 +1,7 @@
+/** `troupe top`. */
 import { sleep } from '../../time/clock.ts'
 import { parseDuration } from '../../time/duration.ts'
 import type { Link, Troupe } from '../../troupe.ts'
-/** `troupe top`. */
 import type { WaitingMessage } from '../../view/mailboxes.ts'
 import { askRunning } from '../../view/running.ts'
 import { readOverview, type Overview } from '../../view/status.ts'

@@ -1,11 +1,11 @@
-import { fileURLToPath } from 'node:url'
-import { getHeapStatistics } from 'node:v8'
 /**
  * What runs in a thread or child process of an isolated actor: loads the actor's module, says so, runs its handlers, ends when told.
  *
  * It does not outlive its system: a thread can't; a process ends when the line breaks, and where a handler blocks its event
  * loop so that it does not hear of that, orphans.ts ends it.
  */
+import { fileURLToPath } from 'node:url'
+import { getHeapStatistics } from 'node:v8'
 import { isMainThread } from 'node:worker_threads'
 
 import { importFile } from '../../../config/index.ts'

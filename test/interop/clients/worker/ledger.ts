@@ -30,7 +30,7 @@ export interface LedgerPlace {
 }
 
 const WRONG_LAST_SEQUENCE = 10071
-const CLAIM = /^([a-zA-Z0-9_-]{1,128})@(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?Z)$/
+const CLAIM = /^([a-zA-Z0-9_-]{1,128})@(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z)$/
 
 /** The schedule of a message and its subject in the ledger; undefined where it has none, or where no timer of the actor made it. */
 export function claimOf(

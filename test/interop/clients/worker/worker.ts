@@ -54,6 +54,8 @@ export interface WorkerOptions extends Place {
   readonly rule?: Rule
   /** The server's, from its INFO: bytes. */
   readonly maxPayload: number
+  /** Default true. One that may not write the ledger leaves the accounts of schedules as their timer wrote them. */
+  readonly keepsAccounts?: boolean
   /** Told of every cancel: a timer beside it takes out what is parked. */
   readonly onCancel?: (cancel: Cancel) => void
 }
@@ -197,7 +199,7 @@ export class Worker {
     const { message, delivery } = run
     const early = this.#check(run)
     if (early !== undefined) return early
-    if (message.headers['Troupe-Schedule'] !== undefined && (await isOver(this.#wire, message, delivery, this.#ledger)))
+    if (this.#hasAccount(message) && (await isOver(this.#wire, message, delivery, this.#ledger)))
       return { kind: 'settled' }
     if (delivery.count > 1) {
       const known = await lookUp(this.#wire, this.#options.namespace, message, delivery)
@@ -335,8 +337,13 @@ export class Worker {
     const body = Buffer.from(value === undefined ? '' : JSON.stringify(value))
     if (message.keepMs !== undefined)
       await store(this.#wire, `${namespace}-results`, keptOutcome(message, delivery, namespace, told), body)
-    await account(this.#wire, message, delivery, this.#ledger, endsOf(status, message, value))
+    if (this.#hasAccount(message))
+      await account(this.#wire, message, delivery, this.#ledger, endsOf(status, message, value))
     if (message.reply !== undefined) this.#wire.publish(message.reply, told, body)
+  }
+
+  #hasAccount({ headers }: Message): boolean {
+    return headers['Troupe-Schedule'] !== undefined && this.#options.keepsAccounts !== false
   }
 
   get #ledger(): LedgerPlace {
