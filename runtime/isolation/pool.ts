@@ -9,7 +9,8 @@
  * `capacity`), what a run's end means (execute.ts), how a member is started and ended (member.ts, thread.ts, process.ts).
  *
  * Rules
- * 1. A member runs `slots` messages at once, one by default. A message that is to be poison at its next crash has its for itself.
+ * 1. A member runs `slots` messages at once, one by default. A message that is to be poison at its next crash has its for itself: one is
+ *    started for it where all are busy.
  * 2. There are as many members as `concurrency` needs, and spares. When all are taken (live calls have slots of their own, as many
  *    again) more are started; those that have been idle for a while end.
  * 3. A member that died is replaced at once. Members that can't start, or die without having run anything, are started again after
@@ -242,9 +243,12 @@ export class Pool implements MemberHost {
   }
   /** The same with those for what waits (rule 2). */
   get #needed(): number {
-    const running = this.#in('ready').reduce((sum, member) => sum + member.running, 0)
+    const ready = this.#in('ready')
+    const taken = ready.reduce((sum, member) => sum + member.taken(this.#slots), 0)
     const most = 2 * this.#workers + this.#spares
-    return Math.max(this.#wanted, Math.min(most, Math.ceil((running + this.#waiting.size) / this.#slots)))
+    const forAll = Math.min(most, Math.ceil((taken + this.#waiting.size) / this.#slots))
+    const forSuspect = this.#waiting.hasSuspect ? Math.min(most, ready.length) + 1 : 0
+    return Math.max(this.#wanted, forAll, forSuspect)
   }
   #in(state: MemberState): Member[] {
     return [...this.#members].filter((member) => member.state === state)
@@ -258,7 +262,7 @@ export class Pool implements MemberHost {
   }
 
   #assign(task: Task): void {
-    const member = this.#waiting.size === 0 ? this.#placeFor(task) : undefined
+    const member = this.#waiting.comesAfter(task) ? undefined : this.#placeFor(task)
     if (member !== undefined) return member.run(task)
     this.#waiting.add(task)
     this.#fill()
