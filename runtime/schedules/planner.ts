@@ -11,7 +11,6 @@
  * 5. Everything that leaves `cursor` behind is in `steps` or in the state: nothing is dropped without a word. (But after `limit`
  *    nothing is an occurrence any more.)
  */
-import { parseDuration } from '../time/duration.ts'
 import { formatPlanned } from '../time/planned.ts'
 import { admit, draftOf, isBusy, isLimited, isOver, isPaused, send, skip, type Draft, type Step } from './admission.ts'
 import { takeDue } from './dueNow.ts'
