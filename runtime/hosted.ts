@@ -23,6 +23,7 @@ import type { Accounts } from './schedules/accounts.ts'
 import type { Chains } from './schedules/chains.ts'
 import { StallWatch, type StallHost, type Watched } from './stallWatch.ts'
 import { Ending, type Child, type Exit } from './supervision/child.ts'
+import { systemClock } from './time/clock.ts'
 
 /** A timer as its host sees it; the built-in one is in actors/timer. */
 export interface HostedTimer {
@@ -156,7 +157,7 @@ export class HostedActor implements Child {
 
   /** All at once: from this moment on nothing is taken any more, wherever it would come from. A later, shorter time is taken over. */
   stop(withinMs: number): Promise<void> {
-    if (this.#stopping !== undefined) setTimeout(() => this.hurry(), withinMs).unref()
+    if (this.#stopping !== undefined) systemClock.setTimer(() => this.hurry(), withinMs, { unref: true })
     return (this.#stopping ??= this.#stop(withinMs))
   }
 

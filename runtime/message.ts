@@ -43,8 +43,11 @@ export interface Message {
   readonly headers: HeaderBlock
 }
 
-/** The last moment that RFC 3339 can say, and so a schedule of the server: the end of the year 9999. */
-export const LATEST_DUE = 253_402_300_799_999
+/**
+ * The end of the year 2261. The server counts nanoseconds in 64 bits, which end in April 2262: what is due later it releases at once,
+ * and a timer would hold it for ever.
+ */
+export const LATEST_DUE = Date.UTC(2262, 0, 1) - 1
 
 type Draft = { -readonly [K in keyof Omit<Message, 'root'>]: Message[K] } & {
   root: string | undefined

@@ -74,14 +74,16 @@ export class Place {
     }
   }
 
-  async #open(given: AbortSignal): Promise<void> {
+  async #open(givenUp: AbortSignal): Promise<void> {
     const values: Record<string, unknown> = {}
     for (const [name, from] of this.#spec.resources) {
-      values[name] = name in this.#host.given ? this.#host.given[name] : await this.#acquire(from, given)
+      values[name] = name in this.#host.given ? this.#host.given[name] : await this.#acquire(from, givenUp)
     }
     this.#resources = Object.freeze(values)
     await this.#spec.onStart?.(this.#context())
     this.#isStarted = true
+    // It took too long: what it began is ended, since nobody else will.
+    if (givenUp.aborted) await this.close()
   }
 
   async #acquire(from: Resource<unknown>, givenUp: AbortSignal): Promise<unknown> {

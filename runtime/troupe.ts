@@ -67,6 +67,7 @@ export async function linkTo(config: Config, root: string, sending: readonly Sen
     const close = async (): Promise<void> => {
       unmeter()
       clock.stop()
+      senderHost.waiters.close()
       await broker.close()
       await embedded?.release()
     }

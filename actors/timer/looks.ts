@@ -29,26 +29,20 @@ import type { ScheduleServices } from '../../runtime/hosted.ts'
 import { LATEST_DUE } from '../../runtime/message.ts'
 import type { Status } from '../../runtime/outcome.ts'
 import type { Notice } from '../../runtime/schedules/accounts.ts'
-import { linkOf, putLink } from '../../runtime/schedules/chains.ts'
+import { carriedOut, withCause, type Done } from '../../runtime/schedules/carried.ts'
 import { isCause } from '../../runtime/schedules/definition.ts'
 import { addEntry, readAccount } from '../../runtime/schedules/ledger.ts'
 import { formatMoment } from '../../runtime/schedules/moments.ts'
+import { nextLook, wantsEnds } from '../../runtime/schedules/nextLook.ts'
 import { occurrenceId } from '../../runtime/schedules/occurrenceMessage.ts'
-import {
-  carriedOut,
-  nextLook,
-  plan,
-  wantsEnds,
-  withCause,
-  type Done,
-  type Ended,
-  type Plan,
-} from '../../runtime/schedules/planner.ts'
-import { isBroken, readCause, type ScheduleRecord } from '../../runtime/schedules/record.ts'
+import { plan, type Ended, type Plan } from '../../runtime/schedules/planner.ts'
+import { isBroken, type ScheduleRecord } from '../../runtime/schedules/record.ts'
+import { readCause } from '../../runtime/schedules/recordBytes.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'
 import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
 import { account, Refused, type LookScope } from './account.ts'
 import { endsOf } from './ends.ts'
+import { Links } from './links.ts'
 
 export interface LooksHost {
   readonly broker: Broker
@@ -69,6 +63,7 @@ const REPEAT_MS = 60_000
 const MAX_NOTICES = 100
 
 export class Looks {
+  readonly links: Links
   readonly #spec: ActorSpec
   readonly #host: LooksHost
   /** What is being looked at; and who comes meanwhile shares the next look. */
@@ -85,6 +80,7 @@ export class Looks {
   constructor(spec: ActorSpec, host: LooksHost) {
     this.#spec = spec
     this.#host = host
+    this.links = new Links(host.broker, spec.name)
   }
 
   /** The word in the keys of what timers put into the mailbox. */
@@ -108,25 +104,6 @@ export class Looks {
     const next = current.then(begin, begin)
     this.#next.set(schedule, next)
     return next
-  }
-
-  /** Looks at one that has no tick, and sees to the link that it needs. */
-  async mend(schedule: string): Promise<void> {
-    await this.look(schedule)
-    await this.mendLink(schedule)
-  }
-
-  async mendLink(schedule: string): Promise<void> {
-    const { broker } = this.#host
-    const { record } = await readStored(broker, this.#spec.name, schedule)
-    const link = record === undefined || isBroken(record) ? undefined : linkOf(record.definition)
-    if (link === undefined || !this.#mayLink(link.after.actor)) return
-    await putLink(broker, this.#spec.name, schedule, link)
-  }
-
-  /** A link stands in the bucket of another actor, where workers of few rights may not write: who put the schedule made it. */
-  #mayLink(source: string): boolean {
-    return source === this.#spec.name || this.#host.broker.assets.settings.manage
   }
 
   /** A message ended that a schedule of this actor runs after. Those that come together are taken together: one record, one store. */
@@ -188,6 +165,7 @@ export class Looks {
     const { broker } = this.#host
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const { record, revision } = await readStored(broker, this.#spec.name, schedule)
+      this.links.saw(schedule, record)
       if (record === undefined) return
       if (isBroken(record)) return this.#tellBroken(schedule, revision, record.broken)
       if (await this.#lookAt(schedule, record, revision, { notices, tries, isAgain: round > 0 })) return

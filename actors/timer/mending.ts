@@ -1,12 +1,12 @@
 /**
- * The check now and then: whether every schedule of the actor has its tick, parked or released. One that has none is looked at, which
- * parks it where something is planned: after a crash between record and tick, after a record that was written by hand, after somebody
- * emptied a stream. Resting ones (paused, finished, broken) have none either; to look at them costs a read each.
+ * The check now and then: whether every schedule of the actor has its link, where it needs one (links.ts), and its tick, parked or
+ * released. One without a tick is looked at, which parks it where something is planned: after a crash between record and tick, after a
+ * record that was written by hand, after somebody emptied a stream. Resting ones (paused, finished, broken) have none either, nor have
+ * those that only run after others; to look at them costs a read each.
  */
 import { JetStreamError } from '../../runtime/broker/api.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import type { TimerServices } from '../../runtime/hosted.ts'
-import { listStored } from '../../runtime/schedules/store.ts'
 import { random } from '../../runtime/time/chance.ts'
 import type { Looks } from './looks.ts'
 
@@ -32,7 +32,7 @@ export class Mending {
   }
 
   start(): void {
-    this.#after(0, () => this.#checkFirst())
+    this.#after(0, () => this.#mend())
   }
 
   stop(): void {
@@ -55,32 +55,33 @@ export class Mending {
     this.#next.unref()
   }
 
-  async #checkFirst(): Promise<void> {
-    // One that is refused its link must not keep the others from being mended.
-    for (const { id } of await listStored(this.#host.broker, this.#actor))
-      await this.#looks.mendLink(id).catch(() => {})
-    await this.#mend()
-  }
-
   async #check(): Promise<void> {
     await this.#host.schedules.chains.read()
     await this.#mend()
   }
 
   async #mend(): Promise<void> {
-    const ids = await withoutTick(this.#host.broker, this.#actor)
-    for (let start = 0; start < ids.length && !this.#isStopped; start += WINDOW) {
-      const some = ids.slice(start, start + WINDOW)
-      await Promise.allSettled(some.map((id) => this.#looks.mend(id)))
+    const { broker } = this.#host
+    const ids = await schedulesOf(broker, this.#actor)
+    if (ids.size === 0) return
+    await this.#looks.links.mend(ids)
+    const untimed = await withoutTick(broker, this.#actor, ids)
+    for (let start = 0; start < untimed.length && !this.#isStopped; start += WINDOW) {
+      const some = untimed.slice(start, start + WINDOW)
+      await Promise.allSettled(some.map((id) => this.#looks.look(id)))
     }
   }
 }
 
-/** Schedules that have a record and no tick. */
-async function withoutTick(broker: Broker, actor: string): Promise<string[]> {
+/** All that have a record. */
+function schedulesOf(broker: Broker, actor: string): Promise<Set<string>> {
   const bucket = broker.schedules(actor)
-  const ids = await lastTokens(broker, bucket.stream, bucket.subject('*'))
-  if (ids.size === 0) return []
+  return lastTokens(broker, bucket.stream, bucket.subject('*'))
+}
+
+/** Those of them that have no tick. */
+async function withoutTick(broker: Broker, actor: string, schedules: ReadonlySet<string>): Promise<string[]> {
+  const ids = new Set(schedules)
   const { parked, due } = broker.subjects.ticks(actor)
   const stream = broker.subjects.timerStream(actor)
   // In this order: while a tick is released it is never in neither list.

@@ -9,6 +9,8 @@ import { systemClock } from '../time/clock.ts'
 import type { JetStreamApi } from './api.ts'
 
 const AGAIN_MS = 30_000
+/** Usual answers take about a millisecond. */
+const LATE_MS = 20
 
 export class ServerClock {
   readonly #api: JetStreamApi
@@ -35,8 +37,14 @@ export class ServerClock {
 
   /** Asks the server now. Throws what the request throws. */
   async ask(): Promise<void> {
+    const from = systemClock.monotonic()
     const { ts } = await this.#api.streamInfo(this.#stream())
-    this.#offset = Date.parse(ts) - systemClock.monotonic()
+    const answeredAt = systemClock.monotonic()
+    const told = Date.parse(ts)
+    // An answer that was read late, since this loop stood still, would make all that is due late: what was known is nearer, if it can be true.
+    const known = this.#offset ?? Infinity
+    const isNearer = answeredAt - from > LATE_MS && known >= told - answeredAt && known <= told - from
+    if (!isNearer) this.#offset = told - answeredAt
   }
 
   /** Asks now and every 30 seconds; a failed try leaves what was known. */

@@ -12,6 +12,9 @@ interface Target {
   readonly message: string
 }
 
+/** The library waits by a timer of Node's, which fires at once for more than 24.8 days. */
+const LONGEST_MS = 2 ** 31 - 1
+
 export async function liveCall(
   broker: Broker,
   target: Target,
@@ -21,7 +24,10 @@ export async function liveCall(
 ): Promise<unknown> {
   const { connection, subjects } = broker
   const block = encodeHeaders(headers)
-  const options = { timeout: Math.max(1, timeoutMs), headers: { encode: () => block } as unknown as MsgHdrs }
+  const options = {
+    timeout: Math.min(LONGEST_MS, Math.max(1, timeoutMs)),
+    headers: { encode: () => block } as unknown as MsgHdrs,
+  }
   const reply = await connection.raw
     .request(subjects.call(target.actor, target.message), body, options)
     .catch((thrown: unknown) => {

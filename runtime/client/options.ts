@@ -67,7 +67,7 @@ export function dueAt({ delay, at }: SendOptions, now: () => number): number | u
 
 function checkDue(ms: number): number {
   if (ms >= 0 && ms <= LATEST_DUE) return ms
-  throw invalid('at', 'a moment from 1970 to 9999', new Date(ms).toISOString())
+  throw invalid('at', 'a moment from 1970 to 2261', new Date(ms).toISOString())
 }
 
 /** The headers that options ask for; `from` is when the message is due, epoch ms. */

@@ -9,7 +9,7 @@ import { isRefusal } from '../broker/problems.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import { nextId, randomToken } from '../time/chance.ts'
-import { sleep, systemClock } from '../time/clock.ts'
+import { sleep, systemClock, type Timer } from '../time/clock.ts'
 import { readOutcome } from './outcomes.ts'
 
 export interface Waiter {
@@ -48,9 +48,9 @@ export class Waiters {
   wait(what: string, timeoutMs: number): Waiter {
     const token = nextId()
     const subject = this.#subjects.reply(this.#sender, this.#instance, token)
-    let timer: NodeJS.Timeout | undefined
+    let timer: Timer | undefined
     const outcome = new Promise<unknown>((resolve, reject) => {
-      timer = setTimeout(() => reject(notInTime(what, timeoutMs)), timeoutMs)
+      timer = systemClock.setTimer(() => reject(notInTime(what, timeoutMs)), timeoutMs)
       const heard = (headers: HeaderBlock, body: Uint8Array): void =>
         settleWith(() => readAnswer(headers, body, what), resolve, reject)
       this.#waiting.set(token, { heard, reject })
@@ -58,10 +58,15 @@ export class Waiters {
     // Who dropped the wait does not look at it any more.
     outcome.catch(() => {})
     const drop = (): void => {
-      clearTimeout(timer)
+      systemClock.clearTimer(timer)
       this.#waiting.delete(token)
     }
     return { subject, outcome, drop }
+  }
+
+  /** The connection is closed: no outcome will come. */
+  close(): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(closedMeanwhile())
   }
 
   async #listen(): Promise<void> {
@@ -71,7 +76,8 @@ export class Waiters {
       const token = msg.subject.slice(msg.subject.lastIndexOf('.') + 1)
       this.#waiting.get(token)?.heard(headersOf(msg), msg.data)
     })
-    await this.#connection.refusalsHeard()
+    // While NATS is away nobody refuses anything; the library subscribes when it is back, and a refusal then is heard too.
+    if (this.#connection.connected) await this.#connection.refusalsHeard().catch(() => {})
   }
 
   #refuse(problem: Error, subject: string): boolean {
@@ -85,6 +91,11 @@ export class Waiters {
 interface Waiting {
   heard(headers: HeaderBlock, body: Uint8Array): void
   reject(error: Error): void
+}
+
+function closedMeanwhile(): UnavailableError {
+  const text = 'the connection was closed before the outcome came. The message itself is not affected.'
+  return new UnavailableError('STOPPED', text)
 }
 
 function mayNotHear(subject: string, sender: string, cause: Error): BrokerError {

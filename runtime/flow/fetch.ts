@@ -18,6 +18,7 @@
  */
 import type { Delivery } from '../broker/delivery.ts'
 import type { Pull } from '../broker/pull.ts'
+import { LaneBuffers } from './laneBuffers.ts'
 
 export interface FetchHost {
   /** Messages that can run at once, now: none while all threads or processes of a pool are started again. */
@@ -63,15 +64,12 @@ export function laneOrder(turn: number, lanes: number): readonly number[] {
 export class Fetch {
   readonly #host: FetchHost
   readonly #pulls: Pull[] = []
-  readonly #buffers: Delivery[][] = []
-  /** First of each buffer that was not taken yet: shift() of a long array moves all of it. */
-  readonly #heads: number[] = []
+  readonly #buffers = new LaneBuffers()
   /** Whether more waits in the server behind the last delivery of each lane; false where none came lately. */
   readonly #backlogs: boolean[] = []
   readonly #spoke: boolean[] = []
   /** What each lane may still ask for while one above it has a backlog. */
   readonly #credits: number[] = []
-  #buffered = 0
   #handlerMs: number | undefined
   /** How many messages the buffer may hold now. */
   #room = 0
@@ -92,8 +90,7 @@ export class Fetch {
   /** Adds a lane below those that are there. */
   addLane(pull: Pull): void {
     this.#pulls.push(pull)
-    this.#buffers.push([])
-    this.#heads.push(0)
+    this.#buffers.addLane()
     this.#backlogs.push(false)
     this.#spoke.push(false)
     this.#credits.push(0)
@@ -107,11 +104,11 @@ export class Fetch {
     return wasFull
   }
   get buffered(): number {
-    return this.#buffered
+    return this.#buffers.size
   }
   /** What is fetched and not begun. */
   get held(): Delivery[] {
-    return this.#buffers.flatMap((buffer, lane) => buffer.slice(this.#heads[lane]))
+    return this.#buffers.all
   }
   /** Messages asked for, on all lanes. */
   get asked(): number {
@@ -123,8 +120,8 @@ export class Fetch {
     if (this.#stopped) return this.#host.giveBack(delivery)
     this.#backlogs[lane] = delivery.hasMore
     this.#spoke[lane] = true
-    if (this.#buffered === 0 && this.#host.free() > 0) this.#host.run(delivery)
-    else if (this.#buffered < this.#room || this.#isFast) this.#keep(lane, delivery)
+    if (this.#buffers.size === 0 && this.#host.free() > 0) this.#host.run(delivery)
+    else if (this.#buffers.size < this.#room || this.#isFast) this.#keep(lane, delivery)
     else this.#host.giveBack(delivery)
     if (this.#isFast) return
     if (this.#want() <= 0) this.#recall()
@@ -135,7 +132,7 @@ export class Fetch {
   /** A run ended after that handler time: its slot is free. */
   freed(handlerMs: number): void {
     this.#measure(this.#handlerMs === undefined ? handlerMs : this.#handlerMs + (handlerMs - this.#handlerMs) * WEIGHT)
-    if (this.#buffered > 0) this.#drainBuffer()
+    if (this.#buffers.size > 0) this.#drainBuffer()
     if (--this.#untilRefill <= 0) this.refill()
   }
 
@@ -194,8 +191,8 @@ export class Fetch {
   /** Gives back what has waited too long, since the slots are taken by something slow. */
   #giveBackStale(): void {
     const now = this.#host.now()
-    for (const [lane, buffer] of this.#buffers.entries()) {
-      const oldest = buffer[this.#heads[lane] ?? 0]
+    for (const lane of this.#pulls.keys()) {
+      const oldest = this.#buffers.first(lane)
       if (oldest === undefined || now - oldest.leasedAt < STALE_MS) continue
       this.#measure(Math.max(this.#handlerMs ?? 0, STALE_MS))
       this.#recall()
@@ -208,7 +205,7 @@ export class Fetch {
     this.#stopped = true
     // First nothing more is wanted, then it is given back: else it would come straight back here.
     const stopping = this.#pulls.map((pull) => pull.stop())
-    for (const lane of this.#buffers.keys()) this.#giveBackLane(lane)
+    for (const lane of this.#pulls.keys()) this.#giveBackLane(lane)
     await Promise.all(stopping)
   }
 
@@ -222,7 +219,7 @@ export class Fetch {
   #want(): number {
     const free = this.#host.free()
     if (free <= 0) this.#wasFull = true
-    return free + this.#room - this.#buffered
+    return free + this.#room - this.#buffers.size
   }
 
   #order(turn: number): readonly number[] {
@@ -283,13 +280,12 @@ export class Fetch {
   }
 
   #keep(lane: number, delivery: Delivery): void {
-    this.#buffers[lane]?.push(delivery)
-    this.#buffered++
+    this.#buffers.add(lane, delivery)
     this.#drainBuffer()
   }
 
   #drainBuffer(): void {
-    while (this.#buffered > 0 && this.#host.free() > 0) {
+    while (this.#buffers.size > 0 && this.#host.free() > 0) {
       const next = this.#pick()
       if (next === undefined) return
       this.#host.run(next)
@@ -298,39 +294,24 @@ export class Fetch {
 
   #pick(): Delivery | undefined {
     for (const lane of this.#order(this.#picks++)) {
-      const delivery = this.#take(lane)
+      const delivery = this.#buffers.take(lane)
       if (delivery !== undefined) return delivery
     }
     return undefined
   }
 
-  #take(lane: number): Delivery | undefined {
-    const buffer = this.#buffers[lane]
-    const head = this.#heads[lane] ?? 0
-    const delivery = buffer?.[head]
-    if (buffer === undefined || delivery === undefined) return undefined
-    this.#buffered--
-    // What was taken is cut off now and then: at once when the buffer is empty, else it would hold all that ever passed.
-    const isCut = head + 1 === buffer.length || head >= MAX_BUFFER
-    if (isCut) buffer.splice(0, head + 1)
-    this.#heads[lane] = isCut ? 0 : head + 1
-    return delivery
-  }
-
   /** The last of the lowest lanes first. */
   #giveBackSurplus(): void {
     const room = Math.max(0, this.#host.free() + this.#room)
-    for (const [lane, buffer] of [...this.#buffers.entries()].toReversed()) {
-      while (this.#buffered > room && buffer.length > (this.#heads[lane] ?? 0)) {
-        const last = buffer.pop()
-        this.#buffered--
-        if (last !== undefined) this.#host.giveBack(last)
-      }
-    }
+    for (let last = this.#surplus(room); last !== undefined; last = this.#surplus(room)) this.#host.giveBack(last)
+  }
+
+  #surplus(room: number): Delivery | undefined {
+    return this.#buffers.size > room ? this.#buffers.takeLast() : undefined
   }
 
   #giveBackLane(lane: number): void {
-    for (let delivery = this.#take(lane); delivery !== undefined; delivery = this.#take(lane))
+    for (let delivery = this.#buffers.take(lane); delivery !== undefined; delivery = this.#buffers.take(lane))
       this.#host.giveBack(delivery)
   }
 }

@@ -15,7 +15,7 @@ import { isVerdict } from '../outcome.ts'
 import { payloadError, validate } from '../schema.ts'
 import type { Secrets } from '../secrets.ts'
 import { nextId } from '../time/chance.ts'
-import { systemClock } from '../time/clock.ts'
+import { sleep, systemClock, type Timer } from '../time/clock.ts'
 import type { Invoke } from './execute.ts'
 
 /** Error codes of live calls, after HTTP's, as NATS micro services do it. */
@@ -95,9 +95,9 @@ export class Live {
   /** Waits for what runs, then tells it to stop. */
   async stop(withinMs: number): Promise<void> {
     const all = Promise.allSettled([...this.#running].map(({ ended }) => ended))
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([all, this.#hurried, new Promise((resolve) => (timer = setTimeout(resolve, withinMs)))])
-    clearTimeout(timer)
+    const over = new AbortController()
+    await Promise.race([all, this.#hurried, sleep(withinMs, over.signal).catch(() => {})])
+    over.abort()
     for (const { ctx } of this.#running) ctx.abort(new AbortedError('shutdown', 'the system is stopping'))
   }
 
@@ -112,9 +112,9 @@ export class Live {
 
   async #answer(spec: MessageSpec, ctx: RunContext, headers: HeaderBlock, data: Uint8Array): Promise<LiveReply> {
     const type = headers.get(H.contentType)
-    let timer: NodeJS.Timeout | undefined
+    let timer: Timer | undefined
     const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      timer = systemClock.setTimer(() => {
         const reason = new AbortedError(
           'time-limit',
           `expected ${spec.name} to answer within its time limit of ${this.#limit(spec)} ms`,
@@ -132,7 +132,7 @@ export class Live {
     } catch (thrown) {
       return refusal(codeOf(thrown), toError(thrown))
     } finally {
-      clearTimeout(timer)
+      systemClock.clearTimer(timer)
     }
   }
 

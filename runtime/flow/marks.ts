@@ -20,6 +20,8 @@ export interface MarkHost {
 }
 
 const REPEAT_MS = 60_000
+/** As an ack (acks.ts): a mark that stays behind when NATS was away for longer counts as a crash. */
+const ERASE_MS = 600_000
 
 /** What is known of a message's crashes; none where it has no mark. */
 export async function readCrashes(host: MarkHost, { message, delivery }: Run): Promise<Crashes> {
@@ -46,6 +48,13 @@ export async function writeCrashes(host: MarkHost, run: Run, crashes: Crashes, s
   })
 }
 
+/** The run does not count; crashes before it still do. Never rejects. */
+export async function takeBackCrash(host: MarkHost, run: Run): Promise<void> {
+  run.marked = false
+  const known = run.crashes.count > 0
+  await (known ? writeCrashes(host, run, run.crashes, 'released') : eraseCrashes(host, run)).catch(() => {})
+}
+
 /**
  * The message has ended: nothing is known of it any more. An empty mark takes the place of what was known, and goes by itself:
  * whoever may purge could purge the marks of all actors.
@@ -56,7 +65,7 @@ export async function eraseCrashes({ publisher, subjects }: MarkHost, { message,
     payload: undefined,
     headers: encodeHeaders([[H.ttl, '1s']]),
     stream: subjects.markStream,
-    repeatMs: REPEAT_MS,
+    repeatMs: ERASE_MS,
   })
 }
 

@@ -21,7 +21,7 @@ import type { Publisher } from '../broker/publisher.ts'
 import type { Subjects } from '../broker/subjects.ts'
 import { poison, type Crashes } from '../isolation/crash.ts'
 import type { Outcome } from '../outcome.ts'
-import { readCrashes, writeCrashes } from './marks.ts'
+import { readCrashes, takeBackCrash, writeCrashes } from './marks.ts'
 import type { Run } from './run.ts'
 
 interface LookUpHost {
@@ -71,8 +71,11 @@ export async function lookUp(host: LookUpHost, run: Run): Promise<Outcome | unde
   run.ctx.isSuspect = crashes.count === host.spec.crashes - 1
   if (crashes.count >= host.spec.crashes) return poison(crashes)
   if (run.ctx.isSuspect && takesTurns(host.spec, crashes)) await host.suspects.turn(run)
-  await writeCrashes(host, run, { ...crashes, count: crashes.count + 1 }, 'begun')
+  // Before it is written: it may be stored though nobody says so.
   run.marked = true
+  await writeCrashes(host, run, { ...crashes, count: crashes.count + 1 }, 'begun')
+  // It was given up meanwhile (NATS was away): its end was before its mark.
+  if (run.over) await takeBackCrash(host, run)
   return undefined
 }
 

@@ -80,11 +80,11 @@ export class Running {
     if (isDone() || leftMs <= 0) return Promise.resolve()
     return new Promise((resolve) => {
       const end = (): void => {
-        clearTimeout(timer)
+        timer.cancel()
         this.#changed = undefined
         resolve()
       }
-      const timer = setTimeout(end, leftMs)
+      const timer = systemClock.setTimer(end, leftMs)
       this.#changed = () => isDone() && end()
     })
   }

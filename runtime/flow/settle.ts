@@ -41,7 +41,7 @@ import type { Accounts } from '../schedules/accounts.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { HOLD_MS, outcomeHeaders, retryHeaders, scheduleHeaders } from './copies.ts'
 import { deliverOutcome, storeLetter, type Copy } from './endings.ts'
-import { eraseCrashes, writeCrashes } from './marks.ts'
+import { eraseCrashes, takeBackCrash, writeCrashes } from './marks.ts'
 import type { Run } from './run.ts'
 
 export interface SettleHost {
@@ -167,7 +167,7 @@ export class Settle {
   release(run: Run, delayMs = 0): void {
     if (!run.marked) return this.#giveBack(run, delayMs)
     // First the mark: who gets the message next would count this run as one that its worker did not survive.
-    void this.#unbegin(run).then(() => this.#giveBack(run, delayMs))
+    void takeBackCrash(this.#host, run).then(() => this.#giveBack(run, delayMs))
   }
 
   /** Its thread or process died with it: that is known to whoever gets it next, which is at once. */
@@ -198,15 +198,6 @@ export class Settle {
     if (run.marked) void eraseCrashes(this.#host, run).catch(() => {})
     run.marked = false
     this.#host.settled(run)
-  }
-
-  /** This run does not count; crashes before it still do. */
-  async #unbegin(run: Run): Promise<void> {
-    run.marked = false
-    const known = run.crashes.count > 0
-    await (known ? writeCrashes(this.#host, run, run.crashes, 'released') : eraseCrashes(this.#host, run)).catch(
-      () => {},
-    )
   }
 
   /** Monotonic ms until which the lease surely holds, or 0 where it may have lapsed: then neither nak nor term is sent. */

@@ -7,7 +7,7 @@
  * to close what is open, or was killed. Whatever ends it, `onGone` is told once, after what ran in it.
  */
 import { ActorError, type AbortedError } from '../errors.ts'
-import { systemClock } from '../time/clock.ts'
+import { systemClock, type Timer } from '../time/clock.ts'
 import { formatDuration } from '../time/duration.ts'
 import type { Blame, CrashReport } from './crash.ts'
 import { crashReport, startFailure } from './endings.ts'
@@ -70,7 +70,7 @@ export class Member implements RunsHost {
   #idleSince = this.#startedAt
   #state: MemberState = 'starting'
   /** Of its start, then of its end. */
-  #timer: NodeJS.Timeout
+  #timer: Timer
   #heldBytes = 0
   /** It was ended from here. */
   #isEnded = false
@@ -89,7 +89,7 @@ export class Member implements RunsHost {
       onMessage: (message) => this.#hear(message),
       onExit: (exit) => this.#gone(exit),
     })
-    this.#timer = setTimeout(() => this.#notInTime(), start.startWithinMs)
+    this.#timer = systemClock.setTimer(() => this.#notInTime(), start.startWithinMs)
   }
 
   get state(): MemberState {
@@ -173,13 +173,13 @@ export class Member implements RunsHost {
     this.#state = 'ending'
     this.#isEnded = true
     this.send({ kind: 'end' })
-    this.#timer = setTimeout(() => this.#kill(), CLOSE_MS)
+    this.#timer = systemClock.setTimer(() => this.#kill(), CLOSE_MS)
   }
 
   #kill(): void {
     this.#state = 'ending'
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#gone(UNSEEN), STUCK_MS)
+    this.#timer.cancel()
+    this.#timer = systemClock.setTimer(() => this.#gone(UNSEEN), STUCK_MS)
     this.#port.kill()
   }
 
@@ -211,7 +211,7 @@ export class Member implements RunsHost {
 
   #ready(): void {
     if (this.#state !== 'starting') return
-    clearTimeout(this.#timer)
+    this.#timer.cancel()
     this.#state = 'ready'
     this.#host.onReady(this)
   }
@@ -236,7 +236,7 @@ export class Member implements RunsHost {
     if (this.#state === 'gone') return
     const neverReady = this.#state === 'starting' || this.#startError !== undefined
     this.#state = 'gone'
-    clearTimeout(this.#timer)
+    this.#timer.cancel()
     const report = this.#isEnded ? undefined : this.#report(exit)
     this.#runs.lose(report, this.#uncaught?.blame ?? 'unknown')
     const error = neverReady && !this.#isEnded ? startFailure(this.#settings, exit, this.#startError) : undefined

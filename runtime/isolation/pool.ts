@@ -310,9 +310,12 @@ export class Pool implements MemberHost {
 
   /** Rule 4. */
   #recycle(): void {
-    if (this.#recycling !== undefined || this.#settings.isolation.recycle === undefined) return
-    this.#recycling = this.#in('ready').find((member) => member.isWornOut)
-    if (this.#recycling !== undefined) this.#fill()
+    if (this.#settings.isolation.recycle === undefined) return
+    this.#recycling ??= this.#in('ready').find((member) => member.isWornOut)
+    if (this.#recycling === undefined) return
+    this.#fill()
+    // One that was started for live calls may stand in for it already: then no successor is started that would say so.
+    this.#retireRecycled()
   }
 
   #retireRecycled(): void {

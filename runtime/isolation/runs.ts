@@ -7,6 +7,7 @@
 import { ActorError, toError, type AbortedError } from '../errors.ts'
 import { dead, retry, snooze, type Verdict } from '../outcome.ts'
 import { decideRetry } from '../retryRule.ts'
+import { systemClock, type Timer } from '../time/clock.ts'
 import { describeCrash, isBlamed, type Blame, type CrashReport } from './crash.ts'
 import { fromErrorData } from './errorData.ts'
 import { messageData, type FromMember, type ToMember, type VerdictData } from './protocol.ts'
@@ -61,13 +62,13 @@ export class Runs {
     } catch (error) {
       return task.failed(toError(error))
     }
-    let grace: NodeJS.Timeout | undefined
+    let grace: Timer | undefined
     const unwatch = ctx.whenAborted((reason) => {
       this.#host.send({ kind: 'abort', run, why: reason.why, text: reason.message })
-      grace = setTimeout(() => this.#host.overdue(task), this.#host.graceFor(reason))
+      grace = systemClock.setTimer(() => this.#host.overdue(task), this.#host.graceFor(reason))
     })
     const forget = (): void => {
-      clearTimeout(grace)
+      grace?.cancel()
       unwatch()
     }
     this.#entries.set(run, { task, forget })

@@ -26,8 +26,8 @@ import {
   type ScheduleInput,
 } from './definition.ts'
 import { listAccounts, type HistoryOptions } from './history.ts'
+import { nextLook } from './nextLook.ts'
 import { first, plannedAfter, plannedIn } from './planned.ts'
-import { nextLook } from './planner.ts'
 import { changed, isBroken, newRecord, type Declared, type ScheduleRecord, type Span } from './record.ts'
 import { invalid, readBy, readObject, readWhole, refuse } from './refuse.ts'
 import type { Moment } from './rule.ts'

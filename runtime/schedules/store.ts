@@ -2,7 +2,8 @@
 import { JetStreamError } from '../broker/api.ts'
 import type { Broker } from '../broker/broker.ts'
 import { PayloadError, UnavailableError } from '../errors.ts'
-import { encodeRecord, readRecord, type BrokenRecord, type ScheduleRecord } from './record.ts'
+import type { BrokenRecord, ScheduleRecord } from './record.ts'
+import { encodeRecord, readRecord } from './recordBytes.ts'
 
 /** A record with its place and revision. */
 export interface StoredRecord {

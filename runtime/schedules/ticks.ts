@@ -9,9 +9,9 @@
 import type { Broker } from '../broker/broker.ts'
 import { encodeHeaders, H, type HeaderEntry } from '../broker/headers.ts'
 import { HOLD_MS, scheduleHeaders } from '../flow/copies.ts'
+import { LATEST_DUE } from '../message.ts'
 
 const REPEAT_MS = 10_000
-const MAX_AT = 253_402_300_799_999
 
 export interface ParkOptions {
   /** Epoch ms by the server's clock. */
@@ -28,7 +28,7 @@ export async function parkTick(
   at: number,
   { now, awayMs = REPEAT_MS }: ParkOptions,
 ): Promise<void> {
-  const dueAt = Math.min(MAX_AT, Math.ceil(at))
+  const dueAt = Math.min(LATEST_DUE, Math.ceil(at))
   const own: HeaderEntry[] = [
     [H.id, schedule],
     [H.due, String(dueAt)],

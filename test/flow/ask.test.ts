@@ -1,6 +1,8 @@
+import type { NatsConnection } from '@nats-io/transport-node'
 import { defineActor, OutcomeError } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
+import { startServer } from '../kit/server.ts'
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
 
 const hold = gate()
@@ -20,6 +22,22 @@ const render = defineActor('render', {
     waits: () => hold.passed,
   },
 })
+
+/** Its time limit is longer than a timer of Node's can wait. */
+const patient = defineActor('patient', {
+  timeLimit: '30d',
+  messages: {
+    echo: async (payload: string) => {
+      await Promise.resolve()
+      return payload
+    },
+  },
+})
+
+async function storedIn(nc: NatsConnection, stream: string): Promise<number> {
+  const answer = await nc.request(`$JS.API.STREAM.INFO.${stream}`)
+  return answer.json<{ state?: { messages: number } }>().state?.messages ?? 0
+}
 
 const clerk = defineActor('clerk', {
   messages: { outer: (payload: { id: number }, ctx) => ctx.ask(render.pdf, payload) },
@@ -49,6 +67,37 @@ describe('asking', () => {
     expect(error).toMatchObject({ name: 'UnavailableError', code: 'TIMEOUT' })
     await t.another([render])
     await t.events.wait('done', { where: (event) => event.id === 'late' })
+  })
+
+  it.each(['ask', 'call'] as const)('%s waits for longer than a timer of Node’s can', async (way) => {
+    await using t = await testBundle({ actors: [patient] })
+    expect(await t.troupe[way](patient.echo, 'well', { timeout: '30d' })).toBe('well')
+  })
+
+  it('ends when its connection is closed, and not at its timeout', async () => {
+    await using t = await testBundle()
+    const sender = await t.sender()
+    const asked = rejection(sender.ask(patient.echo, 'anybody there?', { timeout: '1h' }))
+    const mailbox = `${t.namespace}-mailbox-patient`
+    await eventually('it is stored', async () => (await storedIn(t.troupe.connection, mailbox)) === 1)
+    await sender.close()
+    expect(await asked).toMatchObject({ name: 'UnavailableError', code: 'STOPPED' })
+  })
+
+  it('works on where the first was asked while NATS was away (P9)', { timeout: 30_000 }, async () => {
+    await using server = await startServer()
+    await using t = await testBundle({ actors: [patient], server })
+    const closed = new Promise<void>((resolve) => {
+      void (async () => {
+        for await (const { type } of t.troupe.connection.status()) if (type === 'disconnect') resolve()
+      })()
+    })
+    await server.kill9()
+    await closed
+    const first = t.troupe.ask(patient.echo, 'first')
+    await server.restart()
+    expect(await first).toBe('first')
+    expect(await t.troupe.ask(patient.echo, 'second')).toBe('second')
   })
 
   it('is a stored message: a worker that starts later answers', async () => {

@@ -148,6 +148,23 @@ describe('an actor that can not start', () => {
     )
   })
 
+  it('is one whose onStart ends too late: what it began is ended by onStop', async () => {
+    const hold = gate()
+    const log: string[] = []
+    const late = defineActor('tardy', {
+      startWithin: '50ms',
+      onStart: () => hold.passed.then(() => void log.push('started')),
+      onStop: () => void log.push('stopped'),
+      messages: { ping: () => 1 },
+    })
+    await using t = await testBundle()
+    expect(await rejection(t.another([late]))).toMatchObject({ code: 'TIMEOUT' })
+    expect(log).toEqual([])
+    hold.open()
+    await eventually('it was ended', () => log.length === 2)
+    expect(log).toEqual(['started', 'stopped'])
+  })
+
   it('when it is restarted is told, tried again with longer waits, and runs when it can (no hot loop)', async () => {
     let opens = 0
     let isUp = true

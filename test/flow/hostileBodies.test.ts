@@ -154,7 +154,7 @@ describe("P7: sizes at the server's limit", () => {
     ['fails', 'do.mailer.fail', 'failed', {}],
     ['would be parked for a retry', 'do.mailer.slow', 'failed', {}],
     ['nobody knows', 'do.mailer.nothing', 'unknown-message', {}],
-    ['is to be sent later', 'later.mailer.any', 'undeliverable', { 'Troupe-Due': '99999999999999' }],
+    ['is to be sent later', 'later.mailer.any', 'undeliverable', { 'Troupe-Due': '9000000000000' }],
     ['is to be sent in a moment', 'later.mailer.any', 'undeliverable', {}],
   ]
   it.each(ways)(

@@ -100,3 +100,17 @@ describe.each(['process', 'thread'] as const)('a %s', (kind) => {
     expect(await t.troupe.ask(actor.where, {})).toBeTypeOf('string')
   })
 })
+
+it('a thread is replaced by one that was started for live calls, where there is one', { timeout: 60_000 }, async () => {
+  const { where } = recycled.countedThread
+  await using t = await testBundle({ actors: [recycled.countedThread] })
+  const watch = await watched(t, where.actor)
+  const ready = () => (t.system.hosted.get(where.actor)?.members ?? []).filter(({ state }) => state === 'ready')
+  const two = [1, 2]
+  await Promise.all([...two.map(() => t.troupe.ask(where, {})), ...two.map(() => t.troupe.call(where, {}))])
+  await eventually('there are more than the mailbox needs', () => ready().length === 4, 30_000)
+  // One after the other, so that one and the same has them.
+  for (let message = 0; message < 12; message++) await t.troupe.ask(where, {})
+  await eventually('it was replaced', () => watch.ended.includes('recycled'))
+  expect(ready().length).toBe(3)
+})

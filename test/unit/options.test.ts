@@ -20,6 +20,12 @@ describe('when a message is due', () => {
   ] as [string, SendOptions, number | undefined][])('%s', (_name, options, expected) => {
     expect(dueAt(options, now)).toBe(expected)
   })
+
+  it('is a moment that the server can count to: later ones it would release at once', () => {
+    const latest = Date.UTC(2261, 11, 31)
+    expect(dueAt({ at: latest }, now)).toBe(latest)
+    expect(() => dueAt({ at: '2300-01-01T00:00:00Z' }, now)).toThrow(/from 1970 to 2261, got: "2300/)
+  })
 })
 
 describe('the headers that options ask for', () => {
