@@ -63,13 +63,12 @@ export type {
   BackfillOptions,
   ExportedSchedules,
   PreviewTimesOptions,
-  PutOptions,
-  PutResult,
   ScheduleDescription,
   Schedules,
   TriggerOptions,
-  WhichSchedule,
 } from './schedules/schedules.ts'
+export type { PutOptions, PutResult } from './schedules/putting.ts'
+export type { WhichSchedule } from './schedules/finding.ts'
 export type { HistoryOptions } from './schedules/history.ts'
 export { preview } from './schedules/occurrences.ts'
 export type { PreviewOptions } from './schedules/occurrences.ts'

@@ -29,20 +29,13 @@ import type { ScheduleServices } from '../../runtime/hosted.ts'
 import { LATEST_DUE } from '../../runtime/message.ts'
 import type { Status } from '../../runtime/outcome.ts'
 import type { Notice } from '../../runtime/schedules/accounts.ts'
+import { carriedOut, withCause, type Done } from '../../runtime/schedules/carried.ts'
 import { isCause } from '../../runtime/schedules/definition.ts'
 import { addEntry, readAccount } from '../../runtime/schedules/ledger.ts'
 import { formatMoment } from '../../runtime/schedules/moments.ts'
+import { nextLook, wantsEnds } from '../../runtime/schedules/nextLook.ts'
 import { occurrenceId } from '../../runtime/schedules/occurrenceMessage.ts'
-import {
-  carriedOut,
-  nextLook,
-  plan,
-  wantsEnds,
-  withCause,
-  type Done,
-  type Ended,
-  type Plan,
-} from '../../runtime/schedules/planner.ts'
+import { plan, type Ended, type Plan } from '../../runtime/schedules/planner.ts'
 import { isBroken, type ScheduleRecord } from '../../runtime/schedules/record.ts'
 import { readCause } from '../../runtime/schedules/recordBytes.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'

@@ -5,8 +5,9 @@
  * at once, a member needs no connection and no keeper of leases, and what blocks or leaks in a handler is not where acks are made. The
  * price is a hop there and back for each message: runtime/README.md has it measured.
  *
- * Owns: how many members there are, which one gets a run, who replaces whom. Does not own: how many messages are fetched (worker.ts asks
- * `capacity`), what a run's end means (execute.ts), how a member is started and ended (member.ts, thread.ts, process.ts).
+ * Owns: which members there are, which one gets a run, who replaces whom. Does not own: how many are needed (poolSize.ts), how many
+ * messages are fetched (worker.ts asks `capacity`), what a run's end means (execute.ts), how a member is started and ended (member.ts,
+ * thread.ts, process.ts).
  *
  * Rules
  * 1. A member runs `slots` messages at once, one by default. A message that is to be poison at its next crash has its for itself: one is
@@ -24,8 +25,6 @@
  * and kills with no grace. Neither waits until a worker has loaded its module, makes a successor ready first, or has a
  * channel for what a handler says while it runs (signal, log, progress, send).
  */
-import { availableParallelism } from 'node:os'
-
 import type { RunContext } from '../context.ts'
 import { UnavailableError, toError, type AbortedError } from '../errors.ts'
 import type { MemberEnd } from '../events.ts'
@@ -36,6 +35,7 @@ import type { CrashReport } from './crash.ts'
 import { Member, STUCK_MS, type MemberGone, type MemberHost, type MemberState } from './member.ts'
 import { loadingFlags } from './nodeFlags.ts'
 import type { Isolation } from './options.ts'
+import { membersNeeded, membersWanted, slotsEach, startsDue, type PoolSize } from './poolSize.ts'
 import { PoolWatch } from './poolWatch.ts'
 import type { FromMember, MemberStart, ToMember } from './protocol.ts'
 import { recycleMarks } from './recycle.ts'
@@ -86,8 +86,6 @@ export interface MemberInfo {
 const SLOW_START_MS = 300
 /** Starts in a row that failed: then nobody expects the next one to work. */
 const HOPELESS = 5
-/** Started at once, at most: more would only make each of them slower. */
-const STARTS_AT_ONCE = Math.min(4, availableParallelism())
 
 export class Pool implements MemberHost {
   readonly #settings: PoolSettings
@@ -99,8 +97,7 @@ export class Pool implements MemberHost {
   /** Why a member ends that is ended from here. */
   readonly #why = new WeakMap<Member, MemberEnd>()
   #opening: { resolve(): void; reject(error: Error): void } | undefined
-  #concurrency: number
-  #spares: number
+  #size: PoolSize
   #recycling: Member | undefined
   #numbers = 0
   /** The system stops: nobody is replaced any more. */
@@ -117,8 +114,7 @@ export class Pool implements MemberHost {
       onLook: () => this.#recycle(),
       endIdle: (member) => this.#end(member, 'idle'),
     })
-    this.#concurrency = concurrency
-    this.#spares = isolation.spares ?? 0
+    this.#size = { concurrency, workers: isolation.workers, spares: isolation.spares ?? 0 }
   }
 
   /** Resolves when the first member is ready; rejects with its report where it can't be, and with the signal's reason. */
@@ -147,7 +143,7 @@ export class Pool implements MemberHost {
 
   /** Messages of the mailbox that members which are ready can run at once. */
   get capacity(): number {
-    return this.#in('ready').length * this.#slots
+    return this.#in('ready').length * slotsEach(this.#size)
   }
   readonly patienceMs = WAIT_MS + STUCK_MS
   get members(): readonly MemberInfo[] {
@@ -166,7 +162,7 @@ export class Pool implements MemberHost {
 
   /** From now on so many messages at once. */
   scale(concurrency: number): void {
-    this.#concurrency = concurrency
+    this.#size = { ...this.#size, concurrency }
     const ready = this.#in('ready').toSorted((a, b) => a.running - b.running)
     for (const member of ready.slice(0, Math.max(0, ready.length - this.#wanted))) this.#end(member, 'idle')
     this.#fill()
@@ -202,7 +198,8 @@ export class Pool implements MemberHost {
   }
 
   onReady(member: Member): void {
-    if (this.#settings.isolation.spares === undefined && member.ageMs > SLOW_START_MS) this.#spares = 1
+    if (this.#settings.isolation.spares === undefined && member.ageMs > SLOW_START_MS)
+      this.#size = { ...this.#size, spares: 1 }
     this.#host.onStarted(member)
     this.#opening?.resolve()
     this.#opening = undefined
@@ -230,25 +227,22 @@ export class Pool implements MemberHost {
     this.#host.onCapacity()
   }
 
-  get #slots(): number {
-    const { workers } = this.#settings.isolation
-    return workers === undefined ? 1 : Math.ceil(this.#concurrency / workers)
+  get #isReplacing(): boolean {
+    return this.#recycling?.state === 'ready'
   }
-  get #workers(): number {
-    return this.#settings.isolation.workers ?? this.#concurrency
-  }
-  /** Members that the mailbox's messages need, with spares and a successor. */
   get #wanted(): number {
-    return this.#workers + this.#spares + (this.#recycling?.state === 'ready' ? 1 : 0)
+    return membersWanted(this.#size, this.#isReplacing)
   }
-  /** The same with those for what waits (rule 2). */
   get #needed(): number {
     const ready = this.#in('ready')
-    const taken = ready.reduce((sum, member) => sum + member.taken(this.#slots), 0)
-    const most = 2 * this.#workers + this.#spares
-    const forAll = Math.min(most, Math.ceil((taken + this.#waiting.size) / this.#slots))
-    const forSuspect = this.#waiting.hasSuspect ? Math.min(most, ready.length) + 1 : 0
-    return Math.max(this.#wanted, forAll, forSuspect)
+    const slots = slotsEach(this.#size)
+    return membersNeeded(this.#size, {
+      isReplacing: this.#isReplacing,
+      ready: ready.length,
+      running: ready.reduce((sum, member) => sum + member.taken(slots), 0),
+      waiting: this.#waiting.size,
+      hasSuspect: this.#waiting.hasSuspect,
+    })
   }
   #in(state: MemberState): Member[] {
     return [...this.#members].filter((member) => member.state === state)
@@ -270,9 +264,10 @@ export class Pool implements MemberHost {
 
   /** The least busy of those that have room. */
   #placeFor(task: Task): Member | undefined {
+    const slots = slotsEach(this.#size)
     let place: Member | undefined
     for (const member of this.#members) {
-      if (member.hasRoomFor(task, this.#slots) && member.running < (place?.running ?? Infinity)) place = member
+      if (member.hasRoomFor(task, slots) && member.running < (place?.running ?? Infinity)) place = member
     }
     return place
   }
@@ -288,9 +283,8 @@ export class Pool implements MemberHost {
   /** Starts what is missing. */
   #fill(): void {
     if (this.#isDraining || this.#starts.isPaused || this.#opening !== undefined) return
-    const starting = this.#in('starting').length
-    const missing = this.#needed - this.#in('ready').length - starting
-    for (let index = starting; index < Math.min(starting + missing, STARTS_AT_ONCE); index++) this.#startMember()
+    const starts = startsDue(this.#needed, this.#in('ready').length, this.#in('starting').length)
+    for (let index = 0; index < starts; index++) this.#startMember()
     this.#watch.begin()
   }
 

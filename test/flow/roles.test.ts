@@ -286,7 +286,8 @@ describe('schedules of workers with few rights', () => {
     rendering = await start()
     await shop.ask(mailer.actor.file, { what: 'cause' })
     await eventually('it runs after it', async () => (await ended('chained')).length > 0)
-    expect(news.slice(told)).toEqual([])
+    // What ended for the schedule that lacks a right is kept, also after it was removed: a new worker tries it again, and tells of it.
+    expect(news.slice(told).filter(({ schedule }) => schedule !== 'lacking')).toEqual([])
     expect(guarded.violations()).toEqual(before)
   })
 })

@@ -1,7 +1,7 @@
+/** What was fetched and not begun, against plain lists. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 
-/** What was fetched and not begun, against plain lists. */
 import type { Delivery } from '#runtime/broker/delivery.js'
 import { LaneBuffers } from '#runtime/flow/laneBuffers.js'
 

@@ -2,9 +2,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
+import { carriedOut, withCause, type Done } from '#runtime/schedules/carried.js'
 import { resolveSchedule, type ScheduleOptions } from '#runtime/schedules/definition.js'
+import { nextLook } from '#runtime/schedules/nextLook.js'
 import { first, plannedAfter, plannedBefore } from '#runtime/schedules/planned.js'
-import { carriedOut, nextLook, plan, withCause, type Done, type Ended, type Plan } from '#runtime/schedules/planner.js'
+import { plan, type Ended, type Plan } from '#runtime/schedules/planner.js'
 import { changed, isBroken, newRecord, type ScheduleRecord } from '#runtime/schedules/record.js'
 import { encodeRecord, readRecord } from '#runtime/schedules/recordBytes.js'
 import type { ScheduleRule } from '#runtime/schedules/rule.js'

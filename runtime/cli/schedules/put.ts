@@ -1,7 +1,7 @@
 /** `troupe schedules put`. */
 import type { Lane } from '../../broker/subjects.ts'
 import type { CatchUp, Overlap, ScheduledSendOptions, ScheduleInput } from '../../schedules/definition.ts'
-import type { PutResult } from '../../schedules/schedules.ts'
+import type { PutResult } from '../../schedules/putting.ts'
 import { command } from '../command.ts'
 import type { FlagSpecs, FlagValues } from '../command.ts'
 import { countOf, given, headersOf, messageOf, payloadOf } from '../input.ts'
