@@ -97,7 +97,7 @@ const DEEPEST = 1_000
 
 /** `nats://user:password@host` without the part before the `@`. */
 export function hideLogin(text: string): string {
-  return text.includes('@') ? text.replaceAll(/:\/\/[^\s/@]+@/g, `://${HIDDEN}@`) : text
+  return text.includes('@') ? text.replaceAll(/:\/\/[^\s/]+@/g, `://${HIDDEN}@`) : text
 }
 
 function plain(name: string): string {

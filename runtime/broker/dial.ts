@@ -108,7 +108,7 @@ function dialError(cause: Error, settings: NatsSettings): Error {
 }
 
 function withoutCredentials(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, '//')
+  return server.replace(/\/\/.*@/, '//')
 }
 
 /** What Troupe misses at this server. */

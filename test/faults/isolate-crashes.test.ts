@@ -137,15 +137,15 @@ describe('the only process of a system', () => {
     await using t = await testBundle({ actors: [sharedProcess] })
     const { actor } = sharedProcess.work
     await allReady(t, actor, 1)
-    const sent = ids(600, 'alone-')
+    const sent = ids(1_000, 'alone-')
     const all = t.troupe.sendMany(
       sharedProcess.work,
-      sent.map(() => ({ dir, ms: 5 })),
+      sent.map(() => ({ dir, ms: 1 })),
       { id: (_, index) => sent[index] ?? '' },
     )
     const worker = t.system.workers.get(actor)
-    // Some 50 ms of work: as much as it may.
-    await eventually('it holds a good part', () => (worker?.buffered ?? 0) > 20, 20_000)
+    // Some 50 ms of work: as much as it may, which is little on a machine that is slow.
+    await eventually('it holds some', () => (worker?.buffered ?? 0) > 4, 20_000)
     const members = () => t.system.hosted.get(actor)?.members ?? []
     process.kill(members()[0]?.pid ?? 0, 'SIGKILL')
     await eventually('it is gone', () => !members().some(({ state }) => state === 'ready'))

@@ -49,6 +49,14 @@ function waitsAfter(kills: readonly Kill[], entries: readonly Entry[]): number[]
   })
 }
 
+/** Whether one of these processes has begun a run that has not ended. */
+function isBusy(pids: readonly number[], entries: readonly Entry[]): boolean {
+  return pids.some((pid) => {
+    const own = entries.filter(({ who }) => who.startsWith(`${pid}-`))
+    return own.filter(({ what }) => what === 'started').length > own.filter(({ what }) => what === 'done').length
+  })
+}
+
 const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)] ?? 0
 
@@ -89,8 +97,9 @@ it(
       // Once a whole system, when those of it that were just killed are at work again: its members end by themselves, its messages
       // come back after the lease.
       await sleep(EVERY_MS / 2)
-      await until('members of the third system', () => [...living.values()].includes('three'))
-      const own = [...living].filter(([, system]) => system === 'three').map(([pid]) => pid)
+      const ownOf = (): number[] => [...living].filter(([, system]) => system === 'three').map(([pid]) => pid)
+      await until('the third system to run something', () => isBusy(ownOf(), readJournals(dir)))
+      const own = ownOf()
       fallen = { at: Date.now(), pids: own }
       await systems.get('three')?.kill9()
       for (const pid of own) living.delete(pid)

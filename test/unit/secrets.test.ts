@@ -90,6 +90,10 @@ describe('hiding', () => {
 
   it('takes logins out of addresses', () => {
     expect(hideLogin('could not reach nats://user:pa@ss and https://h/x@y')).not.toContain('user:pa')
+    // A password with an @ in it: what comes after it is hidden too.
+    expect(hideLogin('nats://user:p@ss@host:4222, tls://it:s@cr@t@other')).toBe(
+      'nats://[hidden]@host:4222, tls://[hidden]@other',
+    )
     expect(hideLogin('ada@example.com')).toBe('ada@example.com')
   })
 })
