@@ -31,11 +31,12 @@ export async function carryOut(scope: LookScope, { steps, cancel, lost }: Plan):
 }
 
 /** No outcome came for so long that the run counts as ended; one that comes later is written over this. */
-async function giveUp({ broker, actor, schedule, writer, now }: LookScope, planned: number): Promise<void> {
+async function giveUp(scope: LookScope, planned: number): Promise<void> {
+  const { broker, actor, schedule, writer } = scope
   const place = { actor, schedule, planned }
   const known = await readAccount(broker, place)
   if (known === undefined || known.entry.step === 'ended') return
-  const at = formatMoment(now())
+  const at = formatMoment(scope.now())
   const outcome = { status: 'lost' as const, at, place: '' }
   await addEntry(broker, place, { ...known.entry, step: 'ended', at, writer, outcome }, known.sequence)
 }
