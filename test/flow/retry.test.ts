@@ -30,10 +30,10 @@ const THENABLES = {
 
 describe('a handler that returns what is no promise of ours', () => {
   it.each(Object.entries(THENABLES))('and %s is one that throws', async (_what, go) => {
-    const actor = defineActor('queries', { concurrency: 1, retry: false, messages: { go: (_: unknown) => go() } })
+    const actor = defineActor('queries', { concurrency: 1, retry: false, messages: { go: () => go() } })
     await using t = await testBundle({ actors: [actor] })
-    await t.troupe.send(actor.go, {})
-    await t.troupe.send(actor.go, {})
+    await t.troupe.send(actor.go, undefined)
+    await t.troupe.send(actor.go, undefined)
     await t.events.wait('dead', { count: 2 })
     expect(t.events.of('dead')[1]?.failure).toMatchObject({ message: 'no connection' })
   })
