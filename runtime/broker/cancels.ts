@@ -146,7 +146,7 @@ async function followOne(
 
 /** Another time is another stream under the same name. */
 async function createdAt({ api, subjects }: Broker): Promise<string> {
-  return String((await api.streamInfo(subjects.cancelStream)).created)
+  return (await api.streamInfo(subjects.cancelStream)).created
 }
 
 interface Reader {
