@@ -15,6 +15,7 @@ import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
 import { Cancelling } from './cancelling.ts'
+import { UnavailableError } from './errors.ts'
 import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
@@ -159,10 +160,13 @@ export class System {
     await broker.assets.shared()
     await clock.start()
     const beats = beatSettings(config, this.#beats, this.#options.logger !== undefined)
-    const keeper = await Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
+    const starting = Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
+    this.#cleanups.push(async () => (await starting.catch(() => undefined))?.stop())
+    const keeper = await starting
+    // A stop that came meanwhile has ended what there was by then, and nothing that is begun from here on.
+    if (this.stopping) throw new UnavailableError('STOPPED', 'the system was stopped before it had started')
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
-      () => keeper.stop(),
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
