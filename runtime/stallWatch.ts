@@ -76,6 +76,8 @@ export class StallWatch {
   readonly #standings = new Map<WatchedQueue, Standing>()
   readonly #unlisten: () => void
   #timer: NodeJS.Timeout | undefined
+  /** Reconnects: a look that began before one must not put off what follows it. */
+  #reconnects = 0
   #stopped = false
   #hadProgress = false
 
@@ -105,12 +107,14 @@ export class StallWatch {
 
   async #look(): Promise<void> {
     const { stalledAfterMs } = this.#host
+    const reconnects = this.#reconnects
     let isAnySuspect = false
     for (const watched of this.#watched) {
       const wasFull = watched.wasFull()
       for (const queue of watched.queues) isAnySuspect = (await this.#lookAt(queue, wasFull)) || isAnySuspect
     }
-    this.#lookIn(isAnySuspect ? stalledAfterMs / LOOKS : stalledAfterMs * IDLE_LOOKS)
+    if (reconnects === this.#reconnects)
+      this.#lookIn(isAnySuspect ? stalledAfterMs / LOOKS : stalledAfterMs * IDLE_LOOKS)
   }
 
   async #lookAt(queue: WatchedQueue, wasFull: boolean): Promise<boolean> {
@@ -148,6 +152,7 @@ export class StallWatch {
   #onConnected(): void {
     // Nothing came while the connection was away, and that is no stall.
     this.#standings.clear()
+    this.#reconnects++
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.#mend().then(() => this.start()), random() * SPREAD_MS)
     this.#timer.unref()
