@@ -56,6 +56,15 @@ export class Mishaps implements ProcessWatchHost {
     }
   }
 
+  /** The same for what is called in the midst of the work on a message. */
+  surviveNow(what: string, act: () => unknown): void {
+    try {
+      act()
+    } catch (error) {
+      this.#host.log.error(what, { error: toError(error) })
+    }
+  }
+
   /** Returns what ends the watch. */
   watchConnection(): (() => void)[] {
     const { connection, log } = this.#host

@@ -15,7 +15,8 @@ import { Control } from './broker/control.ts'
 import { Keeper } from './broker/keeper.ts'
 import { Pulse } from './broker/pulse.ts'
 import { Cancelling } from './cancelling.ts'
-import type { SystemEvent, SystemEvents } from './events.ts'
+import { UnavailableError } from './errors.ts'
+import type { MessageEvents, SystemEvent, SystemEvents } from './events.ts'
 import { composeMiddleware } from './flow/middleware.ts'
 import { runInScope } from './flow/scope.ts'
 import type { ActorWorker } from './flow/worker.ts'
@@ -110,7 +111,7 @@ export class System {
     })
     this.#mishaps = new Mishaps({ ...host, connection: broker.connection })
     this.#supervisor = new SupervisorActor(host)
-    if (options.onEvent !== undefined) link.senderHost.sentEvents.listener = (event) => options.onEvent?.('sent', event)
+    if (options.onEvent !== undefined) link.senderHost.sentEvents.listener = (event) => this.#onEvent('sent', event)
     this.#root = buildSupervisor(tree, {
       clock: systemClock,
       report: (report) => this.#supervisor.report(report),
@@ -159,10 +160,13 @@ export class System {
     await broker.assets.shared()
     await clock.start()
     const beats = beatSettings(config, this.#beats, this.#options.logger !== undefined)
-    const keeper = await Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
+    const starting = Keeper.start(broker.connection.settings, beats, (error) => this.#onKeeperLost(error))
+    this.#cleanups.push(async () => (await starting.catch(() => undefined))?.stop())
+    const keeper = await starting
+    // A stop that came meanwhile has ended what there was by then, and nothing that is begun from here on.
+    if (this.stopping) throw new UnavailableError('STOPPED', 'the system was stopped before it had started')
     const pulse = new Pulse(broker.connection)
     this.#cleanups.push(
-      () => keeper.stop(),
       () => pulse.stop(),
       () => this.#cancelling.stop(),
       () => this.control.stop(),
@@ -263,7 +267,7 @@ export class System {
       clock,
       graceMs: this.#graceMs,
       listens: onEvent !== undefined,
-      onEvent: (event, data) => onEvent?.(event, data),
+      onEvent: (event, data) => this.#onEvent(event, data),
       tell: (event, data) => this.tell(event, data),
       cancelled: (actor, message, was) => this.#cancelling.find(actor, message, was),
       timer: (spec, services) => new Timer(spec, services),
@@ -271,6 +275,12 @@ export class System {
       giveUp: (error) => void this.#giveUp(error),
       stopping: () => this.stopping,
     })
+  }
+
+  /** What a listener throws is a bug of its own, and must not cost a message. */
+  #onEvent<K extends keyof MessageEvents>(event: K, data: MessageEvents[K]): void {
+    const { onEvent } = this.#options
+    if (onEvent !== undefined) this.#mishaps.surviveNow('onEvent failed', () => onEvent(event, data))
   }
 
   #onKeeperLost(error: Error): void {

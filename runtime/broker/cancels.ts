@@ -8,6 +8,7 @@ import { jetstream, type ConsumerMessages, type JetStreamClient } from '@nats-io
 
 import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import type { Message } from '../message.ts'
+import { sleep } from '../time/clock.ts'
 import type { Broker } from './broker.ts'
 import { H } from './headers.ts'
 
@@ -100,12 +101,67 @@ export async function followCancels(
   }
 }
 
+/** Between two tries to follow anew: ms. */
+const AGAIN_MS = 1_000
+
+/**
+ * Follows one actor's cancels, whatever becomes of the stream. The library's reader goes on where it was: in a stream that was made again
+ * (NATS came back without its data) it hears nothing, and after many failures it ends for good. So both are looked for here.
+ */
 async function followOne(
-  { connection, subjects }: Broker,
+  broker: Broker,
   js: JetStreamClient,
   actor: string,
   onCancel: (cancel: Cancel) => void,
 ): Promise<{ stop(): Promise<void> }> {
+  const over = new AbortController()
+  let created = await createdAt(broker)
+  let turn: Promise<void> = Promise.resolve()
+  let reader: Reader | undefined
+  const open = (): Promise<Reader> => readOne(broker, js, actor, onCancel, () => look())
+  const look = (): void => void (turn = turn.then(again))
+  const again = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      try {
+        const now = await createdAt(broker)
+        if (now === created && reader?.isOpen === true) return
+        await reader?.stop()
+        reader = await open()
+        created = now
+      } catch {
+        await sleep(AGAIN_MS, over.signal).catch(() => {})
+      }
+    }
+  }
+  reader = await open()
+  const unlisten = broker.connection.onConnected(look)
+  return {
+    stop: async () => {
+      unlisten()
+      over.abort()
+      await reader?.stop()
+    },
+  }
+}
+
+/** Another time is another stream under the same name. */
+async function createdAt({ api, subjects }: Broker): Promise<string> {
+  return (await api.streamInfo(subjects.cancelStream)).created
+}
+
+interface Reader {
+  readonly isOpen: boolean
+  stop(): Promise<void>
+}
+
+/** Reads to the end, then on. `onClosed`: it has ended, whoever ended it. */
+async function readOne(
+  { connection, subjects }: Broker,
+  js: JetStreamClient,
+  actor: string,
+  onCancel: (cancel: Cancel) => void,
+  onClosed: () => void,
+): Promise<Reader> {
   const subject = subjects.cancel(actor)
   // In a JetStream domain the server refuses another subject than the library asked on, which then waits in vain.
   let refusal: Error | undefined
@@ -124,6 +180,7 @@ async function followOne(
     .finally(unclaim)
   let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
+  let isOpen = true
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
     const end = (): void => {
@@ -144,10 +201,19 @@ async function followOne(
           if (--left === 0) end()
         },
       })
-      .then((found) => (messages = found))
+      .then((found) => {
+        messages = found
+        void found.closed().then(() => {
+          isOpen = false
+          onClosed()
+        })
+      })
       .catch(reject)
   })
   return {
+    get isOpen() {
+      return isOpen
+    },
     stop: async () => {
       await messages?.close()
     },

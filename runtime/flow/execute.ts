@@ -79,11 +79,13 @@ function handle(host: ExecuteHost, run: Run): void {
   if (ctx.aborted !== undefined) return host.finish(run, abortedOutcome(ctx.aborted, ctx.aborted, run, spec.retry))
   let value: unknown
   try {
-    value = invokeWithPayload(host, run, spec)
+    const returned = invokeWithPayload(host, run, spec)
+    // What is no promise of ours (a query that runs when it is awaited) may throw here, or settle twice.
+    value = isPromise(returned) ? Promise.resolve(returned) : returned
   } catch (thrown) {
     return host.finish(run, failed(host, run, spec, thrown))
   }
-  if (!isPromise(value)) return host.finish(run, ended(run, spec, value))
+  if (!(value instanceof Promise)) return host.finish(run, ended(run, spec, value))
   value.then(
     (result) => host.finish(run, ended(run, spec, result)),
     (thrown: unknown) => host.finish(run, failed(host, run, spec, thrown)),

@@ -101,6 +101,10 @@ export class Member implements RunsHost {
   get running(): number {
     return this.#runs.size
   }
+  /** Of so many places those that nothing else may have: all, where what runs in it is to be alone. */
+  taken(slots: number): number {
+    return this.#runs.isExclusive ? slots : this.running
+  }
   /** Runs that it was given so far. */
   get messages(): number {
     return this.#runs.count

@@ -10,7 +10,8 @@
  * thread.ts, process.ts).
  *
  * Rules
- * 1. A member runs `slots` messages at once, one by default. A message that is to be poison at its next crash has its for itself.
+ * 1. A member runs `slots` messages at once, one by default. A message that is to be poison at its next crash has its for itself: one is
+ *    started for it where all are busy.
  * 2. There are as many members as `concurrency` needs, and spares. When all are taken (live calls have slots of their own, as many
  *    again) more are started; those that have been idle for a while end.
  * 3. A member that died is replaced at once. Members that can't start, or die without having run anything, are started again after
@@ -233,8 +234,15 @@ export class Pool implements MemberHost {
     return membersWanted(this.#size, this.#isReplacing)
   }
   get #needed(): number {
-    const running = this.#in('ready').reduce((sum, member) => sum + member.running, 0)
-    return membersNeeded(this.#size, { isReplacing: this.#isReplacing, running, waiting: this.#waiting.size })
+    const ready = this.#in('ready')
+    const slots = slotsEach(this.#size)
+    return membersNeeded(this.#size, {
+      isReplacing: this.#isReplacing,
+      ready: ready.length,
+      running: ready.reduce((sum, member) => sum + member.taken(slots), 0),
+      waiting: this.#waiting.size,
+      hasSuspect: this.#waiting.hasSuspect,
+    })
   }
   #in(state: MemberState): Member[] {
     return [...this.#members].filter((member) => member.state === state)
@@ -248,7 +256,7 @@ export class Pool implements MemberHost {
   }
 
   #assign(task: Task): void {
-    const member = this.#waiting.size === 0 ? this.#placeFor(task) : undefined
+    const member = this.#waiting.comesAfter(task) ? undefined : this.#placeFor(task)
     if (member !== undefined) return member.run(task)
     this.#waiting.add(task)
     this.#fill()

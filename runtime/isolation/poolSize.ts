@@ -14,10 +14,14 @@ export interface PoolSize {
 export interface PoolLoad {
   /** One that is ready is to be replaced: its successor comes beside it. */
   readonly isReplacing: boolean
-  /** Runs in members that are ready, live calls among them. */
+  /** Members that are ready. */
+  readonly ready: number
+  /** Places in them that are taken, by live calls too: all of one whose run is to be alone. */
   readonly running: number
   /** Runs without a place. */
   readonly waiting: number
+  /** One of these is to be alone. */
+  readonly hasSuspect: boolean
 }
 
 /** Started at once, at most: more would only make each of them slower. */
@@ -33,11 +37,13 @@ export function membersWanted({ concurrency, workers, spares }: PoolSize, isRepl
   return (workers ?? concurrency) + spares + (isReplacing ? 1 : 0)
 }
 
-/** The same with those for what waits: live calls have slots of their own, as many again. */
-export function membersNeeded(size: PoolSize, { isReplacing, running, waiting }: PoolLoad): number {
+/** The same with those for what waits: live calls have slots of their own, as many again; a suspect has one for itself. */
+export function membersNeeded(size: PoolSize, load: PoolLoad): number {
+  const { isReplacing, ready, running, waiting, hasSuspect } = load
   const most = 2 * (size.workers ?? size.concurrency) + size.spares
   const forAll = Math.ceil((running + waiting) / slotsEach(size))
-  return Math.max(membersWanted(size, isReplacing), Math.min(most, forAll))
+  const forSuspect = hasSuspect ? Math.min(most, ready) + 1 : 0
+  return Math.max(membersWanted(size, isReplacing), Math.min(most, forAll), forSuspect)
 }
 
 /** How many to start now, beside those that are starting. */

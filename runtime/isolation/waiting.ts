@@ -1,4 +1,8 @@
-/** Runs that wait for a place in a pool, in order. Each waits so long, uncounted by its time limit; then it goes back. */
+/**
+ * Runs that wait for a place in a pool, in order. Each waits so long, uncounted by its time limit; then it goes back.
+ *
+ * A suspect needs a member for itself, which there may not be for minutes: the others don't wait behind it. It has the first that is free.
+ */
 import { UnavailableError } from '../errors.ts'
 import { formatDuration } from '../time/duration.ts'
 import type { Task } from './task.ts'
@@ -19,6 +23,15 @@ export class Waiting {
     return this.#tasks.size
   }
 
+  get hasSuspect(): boolean {
+    return this.#suspects().length > 0
+  }
+
+  /** Whether those that wait have their turn before this one. */
+  comesAfter({ ctx }: Task): boolean {
+    return ctx.isSuspect ? this.hasSuspect : this.#tasks.size > this.#suspects().length
+  }
+
   add(task: Task): void {
     const { aborted } = task.ctx
     if (aborted !== undefined) return task.failed(aborted)
@@ -34,14 +47,21 @@ export class Waiting {
     })
   }
 
-  /** Gives places to the first of them, until there is none. */
+  /** Gives places to the first of them, until there is none: to suspects, then to the others. */
   serve(place: (task: Task) => ((task: Task) => void) | undefined): void {
-    for (const task of this.#tasks.keys()) {
-      const run = place(task)
-      if (run === undefined) return
-      this.#leave(task)
-      run(task)
+    const others = [...this.#tasks.keys()].filter(({ ctx }) => !ctx.isSuspect)
+    for (const line of [this.#suspects(), others]) {
+      for (const task of line) {
+        const run = place(task)
+        if (run === undefined) break
+        this.#leave(task)
+        run(task)
+      }
     }
+  }
+
+  #suspects(): Task[] {
+    return [...this.#tasks.keys()].filter(({ ctx }) => ctx.isSuspect)
   }
 
   giveUpAll(): void {

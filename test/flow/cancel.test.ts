@@ -1,7 +1,11 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import { DiscardPolicy, jetstreamManager } from '@nats-io/jetstream'
 import { AbortedError, ConfigError, defineActor, retry, snooze } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
+import { startServer } from '../kit/server.ts'
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
 
 function work() {
@@ -191,6 +195,18 @@ describe('cancelling', () => {
     await t.events.wait('done')
     expect(ran).toEqual([2])
     expect(actor).toBeDefined()
+  })
+
+  it('is heard though NATS came back without its data (P9)', { timeout: 30_000 }, async () => {
+    const { actor } = work()
+    await using server = await startServer()
+    await using t = await testBundle({ actors: [actor], server })
+    await server.kill9()
+    await rm(join(server.dir, 'data'), { recursive: true, force: true })
+    await server.restart()
+    const sent = await t.troupe.send(actor.long, 1)
+    await t.events.wait('started')
+    expect(await sent.cancel({ timeout: '10s' })).toEqual({ was: 'running' })
   })
 
   it('nothing in particular is refused', async () => {

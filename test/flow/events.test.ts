@@ -265,6 +265,17 @@ describe('listeners in the process', () => {
     expect(t.events.seen.map((one) => one.event)).toEqual(['started', 'done'])
   })
 
+  it('may throw: that is told, and no message is held up', async () => {
+    await using t = await testBundle()
+    const onEvent = (): never => {
+      throw new Error('a bug of the listener')
+    }
+    const { troupe, workers } = await t.another([actor], { onEvent })
+    expect(await troupe.ask(actor.fine, undefined)).toBe('ok')
+    const worker = workers.get(actor.fine.actor)
+    await eventually('all is settled', () => worker?.unsettled === 0 && worker.running.length === 0)
+  })
+
   it('hear of a rejection that a handler left behind, and its message is done', async () => {
     const leaks = defineActor('leaks', { messages: { go: () => void Promise.reject(new Error('nobody waits')) } })
     await using t = await testBundle({ actors: [leaks] })

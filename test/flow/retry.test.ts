@@ -11,6 +11,34 @@ class Gone extends Error {
 }
 const fast = { base: '1ms', jitter: 0 }
 
+/** Promises of a kind of their own, as some query builders return them. */
+const THENABLES = {
+  'throws when it is awaited': () => ({
+    // oxlint-disable-next-line unicorn/no-thenable -- exactly that
+    then: (): never => {
+      throw new Error('no connection')
+    },
+  }),
+  'throws when it is looked at': () =>
+    // oxlint-disable-next-line unicorn/no-thenable -- exactly that
+    Object.defineProperty({}, 'then', {
+      get: () => {
+        throw new Error('no connection')
+      },
+    }),
+}
+
+describe('a handler that returns what is no promise of ours', () => {
+  it.each(Object.entries(THENABLES))('and %s is one that throws', async (_what, go) => {
+    const actor = defineActor('queries', { concurrency: 1, retry: false, messages: { go: () => go() } })
+    await using t = await testBundle({ actors: [actor] })
+    await t.troupe.send(actor.go, undefined)
+    await t.troupe.send(actor.go, undefined)
+    await t.events.wait('dead', { count: 2 })
+    expect(t.events.of('dead')[1]?.failure).toMatchObject({ message: 'no connection' })
+  })
+})
+
 describe('a handler that throws', () => {
   it('is tried again as often as its rule says, then it is dead, with the errors of all attempts', async () => {
     const attempts: number[] = []

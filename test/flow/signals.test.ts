@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-import { actorRef, connect, defineActor } from 'troupe'
+import { actorRef, connect, defineActor, run } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
-import { serverOfFile, testBundle } from '../kit/system.ts'
+import { freePort, startServer } from '../kit/server.ts'
+import { eventually, serverOfFile, testBundle } from '../kit/system.ts'
 
 /** A process that runs one actor and prints a line for each thing that happens. */
 class Child implements AsyncDisposable {
@@ -96,5 +97,22 @@ describe('a process that runs a system', () => {
     const slow = defineActor('slow', { messages: { finishes: () => {}, hangs: () => {} } })
     await using t = await testBundle({ actors: [slow], namespace: 'twice' })
     expect(await t.events.wait('done', { timeoutMs: 5_000 })).toMatchObject({ message: 'hangs', attempt: 1 })
+  })
+})
+
+describe('a system that is told to stop while it starts', () => {
+  const idle = defineActor('idle', { messages: { go: () => {} } })
+
+  it.each([10, 30, 60, 90])('after %i ms leaves no connection behind', async (ms) => {
+    const monitor = await freePort()
+    await using server = await startServer({ conf: `http: 127.0.0.1:${monitor}` })
+    setTimeout(() => process.emit('SIGTERM', 'SIGTERM'), ms)
+    const system = await run({ servers: server.url, logLevel: 'silent', actors: [idle] }).catch(() => undefined)
+    // The signal may have come before anybody listened, or after all was up.
+    await system?.stop()
+    await eventually('nobody is connected', async () => {
+      const answer = await fetch(`http://127.0.0.1:${monitor}/connz`)
+      return ((await answer.json()) as { num_connections: number }).num_connections === 0
+    })
   })
 })

@@ -6,7 +6,7 @@ import { membersNeeded, membersWanted, slotsEach, startsDue, type PoolSize } fro
 
 const each: PoolSize = { concurrency: 4, workers: undefined, spares: 0 }
 const shared: PoolSize = { concurrency: 10, workers: 4, spares: 0 }
-const calm = { isReplacing: false, running: 0, waiting: 0 }
+const calm = { isReplacing: false, ready: 4, running: 0, waiting: 0, hasSuspect: false }
 
 describe('a pool', () => {
   it('has a member for each message, or as many as were set, which share them and round up', () => {
@@ -28,7 +28,9 @@ describe('a pool', () => {
     ['there is room in members that share', shared, { ...calm, running: 11, waiting: 1 }, 4],
     ['there is none', shared, { ...calm, running: 12, waiting: 1 }, 5],
     ['one is replaced', each, { ...calm, isReplacing: true }, 5],
-    ['one is replaced, and one waits', each, { isReplacing: true, running: 4, waiting: 1 }, 5],
+    ['one is replaced, and one waits', each, { ...calm, isReplacing: true, running: 4, waiting: 1 }, 5],
+    ['one waits that is to be alone', shared, { ...calm, running: 4, waiting: 1, hasSuspect: true }, 5],
+    ['so many of those that each has one', shared, { ...calm, ready: 9, running: 9, waiting: 1, hasSuspect: true }, 9],
   ] as const)('needs no more than what waits takes: %s', (_what, size, load, needed) => {
     expect(membersNeeded(size, load)).toBe(needed)
   })
