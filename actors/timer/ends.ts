@@ -15,7 +15,7 @@ import type { ActorSpec } from '../../runtime/actor.ts'
 import type { Broker } from '../../runtime/broker/broker.ts'
 import type { Placed } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
-import { addEntry, readAccount, type Account, type Place } from '../../runtime/schedules/ledger.ts'
+import { addEntry, readAccount, type Account, type Entry, type Place } from '../../runtime/schedules/ledger.ts'
 import { isProven, readClaim } from '../../runtime/schedules/occurrenceMessage.ts'
 import type { Ended } from '../../runtime/schedules/planner.ts'
 import type { ScheduleRecord } from '../../runtime/schedules/record.ts'
@@ -86,10 +86,14 @@ export async function moved(
   const place = { actor, ...claim }
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const known = await readAccount(broker, place)
-    if (known?.entry.step !== 'sent') return
+    if (known === undefined || !isOpen(known.entry) || known.entry.sent?.sequence === sequence) return
     const sent = { at: known.entry.at, ...known.entry.sent, sequence }
-    if (known.entry.sent?.sequence === sequence) return
-    if ((await addEntry(broker, place, { ...known.entry, sent }, known.sequence)) !== undefined) return
+    if ((await addEntry(broker, place, { ...known.entry, step: 'sent', sent }, known.sequence)) !== undefined) return
   }
   throw new Error(`the account of ${headers.get(H.schedule)} changed ${MAX_ROUNDS} times`)
+}
+
+/** Whether a run is to be followed. Where the timer that sent it has not got as far as saying so, its retry says that it was sent. */
+function isOpen({ step }: Entry): boolean {
+  return step === 'intent' || step === 'waiting' || step === 'sent'
 }

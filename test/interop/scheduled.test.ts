@@ -122,6 +122,70 @@ describe('a worker that keeps no accounts', () => {
   )
 })
 
+describe('a retry that is back in the mailbox, when its timer could not write down where', () => {
+  it('goes on, comes once, and is followed from there', async () => {
+    const open = gate()
+    const handle = (attempt: number): unknown => (attempt === 1 ? new Verdict('retry', 1_500) : open.passed)
+    await using s = await stage(handle, { overlap: 'skip' })
+    await s.trigger()
+    await eventually('it is to be tried again', async () => (await stored(s.t, 'timer-foreign')) === 2)
+    await accounts(s.t, 'one', 'sent')
+    const ledger = await configOf(s.t, 'ledger')
+    const naks: unknown[] = []
+    s.t.troupe.connection.subscribe(`$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.${s.t.namespace}-timer-foreign.due`, {
+      callback: (_error, msg) => void naks.push(msg.json()),
+    })
+    await update(s.t, { ...ledger, discard: 'new', max_msgs: await stored(s.t, 'ledger') })
+    await eventually('it is tried again', () => s.begun.length === 2)
+    await eventually('its timer was refused, and gave it back', () => naks.length === 1)
+    await update(s.t, ledger)
+    expect(await stored(s.t, 'timer-foreign')).toBe(2)
+    await s.trigger()
+    await accounts(s.t, 'one', 'sent', 'skipped')
+    await eventually('it is written down', async () => (await stored(s.t, 'timer-foreign')) === 1)
+    await s.trigger()
+    await accounts(s.t, 'one', 'sent', 'skipped', 'skipped')
+    open.open()
+    await isEmptied(s.t)
+    expect(s.begun).toEqual([1, 2])
+    await s.trigger()
+    await accounts(s.t, 'one', 'sent', 'skipped', 'skipped', 'sent')
+  })
+
+  it('is followed too where the timer that sent the run could not say so', async () => {
+    const open = gate()
+    const handle = (attempt: number): unknown => (attempt === 1 ? new Verdict('retry', 1_500) : open.passed)
+    await using s = await stage(handle, { overlap: 'skip' })
+    const ledger = await configOf(s.t, 'ledger')
+    await update(s.t, { ...ledger, discard: 'new', max_msgs: 1 })
+    await s.trigger()
+    await eventually('it runs', () => s.begun.length === 1)
+    await accounts(s.t, 'one', 'intent')
+    await update(s.t, ledger)
+    await eventually('it is tried again', () => s.begun.length === 2)
+    await accounts(s.t, 'one', 'sent')
+    await s.trigger()
+    await accounts(s.t, 'one', 'sent', 'skipped')
+    await s.trigger()
+    await accounts(s.t, 'one', 'sent', 'skipped', 'skipped')
+    open.open()
+    expect(s.begun).toEqual([1, 2])
+  })
+
+  type StreamConfig = Readonly<Record<string, unknown>>
+
+  async function configOf({ troupe, namespace }: Bundle, stream: string): Promise<StreamConfig> {
+    const reply = await troupe.connection.request(`$JS.API.STREAM.INFO.${namespace}-${stream}`)
+    return reply.json<{ config: StreamConfig }>().config
+  }
+
+  async function update({ troupe }: Bundle, config: StreamConfig): Promise<void> {
+    const subject = `$JS.API.STREAM.UPDATE.${String(config['name'])}`
+    const reply = await troupe.connection.request(subject, JSON.stringify(config))
+    expect(reply.json<{ error?: unknown }>().error).toBeUndefined()
+  }
+})
+
 describe('a worker that keeps accounts', () => {
   it('that a run of it died pauses a schedule that says so', async () => {
     await using s = await stage(
