@@ -23,13 +23,12 @@
  * Never early: due is compared with a lower bound of the server's clock (serverClock.ts).
  */
 import type { ActorSpec } from '../../runtime/actor.ts'
-import { JetStreamError } from '../../runtime/broker/api.ts'
 import { SAFE_SHARE_OF_WINDOW } from '../../runtime/broker/assets.ts'
 import { matches, type Cancel } from '../../runtime/broker/cancels.ts'
 import type { Delivery, Placed } from '../../runtime/broker/delivery.ts'
 import { H } from '../../runtime/broker/headers.ts'
 import { Pull } from '../../runtime/broker/pull.ts'
-import { PayloadError, toError, toFailure, type Failure } from '../../runtime/errors.ts'
+import { toError, toFailure, type Failure } from '../../runtime/errors.ts'
 import { HOLD_MS } from '../../runtime/flow/copies.ts'
 import type { HostedTimer, TimerServices } from '../../runtime/hosted.ts'
 import type { Message } from '../../runtime/message.ts'
@@ -45,6 +44,7 @@ import { Mending } from './mending.ts'
 import { Moments, SLICE } from './moments.ts'
 import { readNotice } from './notices.ts'
 import { isReplaced, park, putWithReleased } from './park.ts'
+import { isFinal, Patience } from './patience.ts'
 import { Releases } from './releases.ts'
 import { Turns } from './turns.ts'
 
@@ -56,8 +56,6 @@ type Held =
 const CAPACITY = 8_192
 /** Most that it parks at once: enough to keep the server busy; more would only be more to remember, and to collect later. */
 const PARKING = 512
-/** A mailbox that refuses: given back for 1 s, doubled each time, to 60 s; dead after so many tries (about 25 minutes). */
-const MAX_TRIES = 30
 /** A publish without an ack is repeated for that long at most, and never beyond the mailbox's dedupe window. */
 const PUBLISH_REPEAT_MS = 60_000
 const NAK_MS = 5_000
@@ -82,6 +80,7 @@ export class Timer implements HostedTimer {
   #pulls: Pull[] = []
   readonly #queues: WatchedQueue[] = []
   readonly #turns = new Turns()
+  readonly #patience = new Patience()
   #busy = 0
   #parking = 0
   #stopped = false
@@ -391,7 +390,7 @@ export class Timer implements HostedTimer {
 
   /** The mailbox did not take it: full, gone or away. It waits in the timer stream, longer each time. */
   #refused(delivery: Delivery, error: Error): void {
-    if (delivery.count >= MAX_TRIES || isFinal(error)) {
+    if (this.#patience.isOver(error, delivery.count, systemClock.monotonic())) {
       this.#bury(delivery, this.#messageOf(delivery), undeliverable('put into the mailbox', error))
     } else {
       this.#giveBack(delivery, backoffMs(delivery))
@@ -428,11 +427,6 @@ function backoffMs({ count }: Delivery): number {
 /** Asks for as much as there is room for, in no smaller steps than half of it. */
 function ask(pull: Pull | undefined, room: number): void {
   if (pull?.ready && pull.asked < room && pull.asked <= room / 2) pull.stand(room - pull.asked)
-}
-
-/** However often it is tried again, it will not be taken. */
-function isFinal(error: unknown): boolean {
-  return error instanceof PayloadError || (error instanceof JetStreamError && error.refusal === 'refused')
 }
 
 function undeliverable(what: string, thrown: unknown): Failure {
