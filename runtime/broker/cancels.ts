@@ -4,7 +4,7 @@
  * A cancel holds for messages that were stored before it; a message that is sent later, even under the same id, is
  * another one. It is kept as long as the stream keeps it (7 days by default), so a worker that starts later honours it.
  */
-import { jetstream, type ConsumerMessages, type JetStreamClient } from '@nats-io/jetstream'
+import { jetstream, type Consumer, type ConsumerMessages, type JetStreamClient, type JsMsg } from '@nats-io/jetstream'
 
 import { BrokerError, UnavailableError, toError } from '../errors.ts'
 import type { Message } from '../message.ts'
@@ -103,6 +103,8 @@ export async function followCancels(
 
 /** Between two tries to follow anew: ms. */
 const AGAIN_MS = 1_000
+/** While it reads to the end, it looks so often whether there is more to come: ms. */
+const LOOK_MS = 500
 
 /**
  * Follows one actor's cancels, whatever becomes of the stream. The library's reader goes on where it was: in a stream that was made again
@@ -180,14 +182,15 @@ async function readOne(
     .finally(unclaim)
   let { num_pending: left } = await consumer.info()
   let messages: ConsumerMessages | undefined
+  let last: JsMsg | undefined
   let isOpen = true
+  let timer: NodeJS.Timeout | undefined
+  let looks: NodeJS.Timeout | undefined
   await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
-    const end = (): void => {
-      clearTimeout(timer)
-      resolve()
-    }
-    if (left === 0) end()
+    timer = setTimeout(() => reject(notRead(subjects.cancelStream)), connection.settings.requestTimeoutMs * 4)
+    const look = async (): Promise<void> => void ((await isRead(consumer, last)) && resolve())
+    looks = setInterval(() => void look().catch(() => {}), LOOK_MS)
+    if (left === 0) resolve()
     consumer
       .consume({
         callback: (msg) => {
@@ -198,7 +201,8 @@ async function readOne(
             (reply) => subjects.isReply(reply),
           )
           if (cancel !== undefined) onCancel(cancel)
-          if (--left === 0) end()
+          last = msg
+          if (--left === 0) resolve()
         },
       })
       .then((found) => {
@@ -209,6 +213,9 @@ async function readOne(
         })
       })
       .catch(reject)
+  }).finally(() => {
+    clearTimeout(timer)
+    clearInterval(looks)
   })
   return {
     get isOpen() {
@@ -218,6 +225,13 @@ async function readOne(
       await messages?.close()
     },
   }
+}
+
+/** Whether all has come that there is. One that expired meanwhile was pending when it was counted, and never comes. */
+async function isRead(consumer: Consumer, last: JsMsg | undefined): Promise<boolean> {
+  const { name, num_pending: pending, delivered } = await consumer.info()
+  const hasCome = last?.info.consumer === name && last.info.deliverySequence >= delivered.consumer_seq
+  return pending === 0 && (delivered.consumer_seq === 0 || hasCome)
 }
 
 function mayNotFollow(subject: string, cause: Error): BrokerError {

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { DiscardPolicy, jetstreamManager } from '@nats-io/jetstream'
+import { DiscardPolicy, jetstream, jetstreamManager, type Consumer, type ConsumerInfo } from '@nats-io/jetstream'
 import { AbortedError, ConfigError, defineActor, retry, snooze } from 'troupe'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 
 import { startServer } from '../kit/server.ts'
 import { eventually, gate, rejection, testBundle } from '../kit/system.ts'
@@ -195,6 +195,32 @@ describe('cancelling', () => {
     await t.events.wait('done')
     expect(ran).toEqual([2])
     expect(actor).toBeDefined()
+  })
+
+  it.each([0, 1])('that expires while a system starts, behind %i others, holds up no start', async (before) => {
+    const { actor } = work()
+    await using t = await testBundle({ actors: [actor] })
+    await t.system.stop()
+    for (let n = 0; n <= before; n++) await t.troupe.cancel('work', { id: `absent${n}` }, { timeout: 1 })
+    const js = jetstream(t.troupe.connection)
+    const stream = `${t.namespace}-cancels`
+    const { streams } = await js.jetstreamManager()
+    const { last_seq: last } = (await streams.info(stream)).state
+    // Between the count of what is to be read and the reading.
+    const consumer = Object.getPrototypeOf(await js.consumers.get(stream)) as Consumer
+    let counts = 0
+    const { info } = consumer as { info: (this: Consumer, cached?: boolean) => Promise<ConsumerInfo> }
+    const counting = vi.spyOn(consumer, 'info').mockImplementation(async function (this: Consumer, cached?: boolean) {
+      const counted = await info.call(this, cached)
+      if (++counts === 1) await streams.deleteMessage(stream, last)
+      return counted
+    })
+    try {
+      await t.another([actor], { nats: { requestTimeout: '1s' } })
+    } finally {
+      counting.mockRestore()
+    }
+    expect(counts).toBeGreaterThan(1)
   })
 
   it('is heard though NATS came back without its data (P9)', { timeout: 30_000 }, async () => {
