@@ -14,7 +14,7 @@ import { UnavailableError, toError } from '../errors.ts'
 import { sleep, systemClock } from '../time/clock.ts'
 import { dial, type NatsSettings } from './dial.ts'
 import { listen, ProblemListeners, type ProblemListener } from './listeners.ts'
-import { forbidden, isLoginRefused, isRefusal, tooLarge } from './problems.ts'
+import { cutOff, forbidden, isLoginRefused, isRefusal, tooLarge } from './problems.ts'
 import { Reach } from './reach.ts'
 import { Route, toldBy } from './route.ts'
 import { watchSilence } from './silence.ts'
@@ -108,6 +108,8 @@ export class Connection {
     try {
       this.publish(subject, payload, headers)
       await this.refusalsHeard()
+    } catch (error) {
+      throw cutOff(subject, toError(error))
     } finally {
       unclaim()
     }

@@ -1,5 +1,5 @@
 /** What the server or its limits refuse of us: how its word for it is known, and our own, which say what to do. */
-import { BrokerError, PayloadError } from '../errors.ts'
+import { BrokerError, PayloadError, UnavailableError } from '../errors.ts'
 
 /** Whether the server's problem is that this subject may not be published or subscribed. */
 export function isRefusal(problem: Error, operation: 'publish' | 'subscription', subject: string): boolean {
@@ -20,6 +20,11 @@ export function isLoginRefused({ name, message }: Error): boolean {
 export function forbidden(subject: string, cause: Error): BrokerError {
   const text = `expected NATS to let us publish to ${subject}, but this user may not. Ask the operator for publish rights on it.`
   return new BrokerError('FORBIDDEN', text, { cause, data: { subject } })
+}
+
+export function cutOff(subject: string, cause: Error): UnavailableError {
+  const text = `expected NATS to take the message on ${subject}, but the connection was lost meanwhile: it may have been heard or not. Try again.`
+  return new UnavailableError('DISCONNECTED', text, { cause, data: { subject } })
 }
 
 export function tooLarge(subject: string, size: number, limit: number): PayloadError {

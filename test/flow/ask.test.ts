@@ -1,5 +1,5 @@
 import type { NatsConnection } from '@nats-io/transport-node'
-import { defineActor, OutcomeError } from 'troupe'
+import { defineActor, OutcomeError, UnavailableError } from 'troupe'
 import { describe, expect, it } from 'vitest'
 
 import { startServer } from '../kit/server.ts'
@@ -207,5 +207,17 @@ describe('broadcasting', () => {
     expect(heard.toSorted()).toEqual(['eu one/cache', 'eu two/cache'])
     const info = await t.troupe.connection.request(`$JS.API.STREAM.INFO.${t.namespace}-mailbox-cache`)
     expect(info.json<{ state: { last_seq: number } }>().state.last_seq).toBe(0)
+  })
+
+  it('rejects with a typed error where NATS goes away meanwhile', async () => {
+    const cache = defineActor('cache', { messages: { clear: () => {} } })
+    await using server = await startServer()
+    await using t = await testBundle({ server })
+    await t.troupe.broadcast(cache.clear, undefined as never)
+    process.kill(server.pid, 'SIGSTOP')
+    const error = rejection(t.troupe.broadcast(cache.clear, undefined as never))
+    await server.kill9()
+    expect(await error).toBeInstanceOf(UnavailableError)
+    expect(await error).toMatchObject({ code: 'DISCONNECTED' })
   })
 })
