@@ -216,11 +216,14 @@ export class System {
     await this.stop()
   }
 
-  /** Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again. */
+  /**
+   * Stops gracefully; `within` (default `shutdown.within`, 30 s) is the time that running handlers get. Safe to call again: a shorter time
+   * that is given is taken over.
+   */
   stop(options: { within?: Duration } = {}): Promise<void> {
     const withinMs =
       options.within === undefined ? this.#link.config.shutdown.withinMs : parseDuration(options.within, 'within')
-    if (this.#stopping !== undefined && withinMs === 0) this.#root.hurry()
+    if (this.#stopping !== undefined && options.within !== undefined) this.#shorten(withinMs)
     return (this.#stopping ??= this.#stop(withinMs))
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -234,6 +237,12 @@ export class System {
     publisher.tell(subjects.systemEvent(this.name, event), Buffer.from(this.#link.secrets.toJson(body) ?? ''))
   }
 
+  #shorten(withinMs: number): void {
+    if (withinMs === 0) this.#root.hurry()
+    else void this.#root.stop(withinMs)
+  }
+
+  /** What fails to stop is told, and holds up nothing of the rest. */
   async #stop(withinMs: number): Promise<void> {
     this.#phase = this.#phase === 'ended' ? 'ended' : 'stopping'
     this.log.info('stopping', { system: this.name, withinMs })
@@ -241,8 +250,8 @@ export class System {
     await this.#root.stop(withinMs)
     await this.#mishaps.survive('onStop of the system failed', () => this.#options.onStop?.(this))
     this.tell('stopped', {})
-    for (const cleanup of this.#cleanups.toReversed()) await cleanup()
-    await this.#link.close()
+    const closing = [...this.#cleanups.toReversed(), () => this.#link.close()]
+    for (const cleanup of closing) await this.#mishaps.survive('a part of the system failed to stop', cleanup)
     this.log.info('stopped', { system: this.name })
     this.#markStopped()
   }

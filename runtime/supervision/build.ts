@@ -30,6 +30,7 @@ function childSpec(spec: TreeSpec, host: BuildHost): ChildSpec {
     restart,
     significant,
     stopWithinMs: stopWithinMs ?? (kind === 'worker' ? host.stopWithinMs : Infinity),
+    isTimeDefault: stopWithinMs === undefined,
     overdueMs: 2 * host.graceMs + OVERDUE_MS,
     make: () => (spec.kind === 'worker' ? host.worker(spec.actor) : buildSupervisor(spec, host)),
   }

@@ -9,6 +9,8 @@ export interface ChildSpec {
   readonly significant: boolean
   /** Its time to stop: ms; `Infinity` for a supervisor, whose children have theirs. */
   readonly stopWithinMs: number
+  /** It was given none of its own: when all is stopped, it has as long as all have. */
+  readonly isTimeDefault?: boolean
   /** How much longer it may take to give up what did not stop: ms. */
   readonly overdueMs: number
   /** A new life, not started yet. */

@@ -257,7 +257,7 @@ export class Supervisor implements Child {
     const { child } = entry
     if (child === undefined) return entry.end()
     entry.state = 'stopping'
-    await this.#stopLife(entry, child, Math.min(entry.spec.stopWithinMs, this.#leftMs))
+    await this.#stopLife(entry, child, this.#timeOf(entry))
     entry.end()
     this.#tell({ kind: 'stopped', child: entry.id })
   }
@@ -281,6 +281,11 @@ export class Supervisor implements Child {
 
   get #leftMs(): number {
     return Math.max(0, this.#stopBy - this.#host.clock.monotonic())
+  }
+
+  #timeOf({ spec }: Entry): number {
+    const leftMs = this.#leftMs
+    return spec.isTimeDefault === true && leftMs < Infinity ? leftMs : Math.min(spec.stopWithinMs, leftMs)
   }
 
   /**

@@ -1,5 +1,5 @@
-import { defineActor, type AbortedError } from 'troupe'
-import { describe, expect, it } from 'vitest'
+import { defineActor, type AbortedError, type Logger } from 'troupe'
+import { describe, expect, it, vi } from 'vitest'
 
 import { startServer } from '../kit/server.ts'
 import { eventually, gate, testBundle } from '../kit/system.ts'
@@ -125,6 +125,50 @@ describe('a system that stops', () => {
     void t.system.stop({ within: 0 })
     await stopped
     expect(t.events.of('released')).toHaveLength(1)
+  })
+
+  it('has the time that stop was given, also beyond the default; a second stop with a shorter one takes that over', async () => {
+    const actor = defineActor('shortened', {
+      messages: {
+        go: (_payload: unknown, ctx) =>
+          new Promise<void>((_resolve, reject) =>
+            ctx.signal.addEventListener('abort', () => reject(ctx.signal.reason as Error)),
+          ),
+      },
+    })
+    await using t = await testBundle({ actors: [actor], shutdown: { within: '1ms' } })
+    await t.troupe.send(actor.go, {})
+    await t.events.wait('started')
+    const stopped = t.system.stop({ within: '1h' })
+    void t.system.stop()
+    await eventually('it drains', () => t.system.workers.get('shortened')?.stopping === true)
+    // As long as a stop that took the default over would need, several times.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(t.events.of('released')).toEqual([])
+    void t.system.stop({ within: '50ms' })
+    await stopped
+    expect(t.events.of('released')).toHaveLength(1)
+  })
+
+  it('ends all the rest where one part fails to stop, and says so', async () => {
+    const errors: unknown[] = []
+    const quiet = (): void => {}
+    const logger: Logger = {
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (...line) => void errors.push(line),
+      child: () => logger,
+    }
+    const actor = defineActor('stuck', { messages: { go: () => {} } })
+    await using t = await testBundle({ actors: [actor], logger })
+    vi.spyOn(t.system.control, 'stop').mockImplementation(() => {
+      throw new Error('no')
+    })
+    await t.system.stop()
+    await t.system.stopped
+    expect(t.system.troupe.connection.isClosed()).toBe(true)
+    expect(errors).toMatchObject([['a part of the system failed to stop', { error: { message: 'no' } }]])
   })
 
   it('a second stop ends live calls too', async () => {
