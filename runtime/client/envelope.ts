@@ -84,12 +84,12 @@ function plainHeaders(id: string): Buffer {
   return Buffer.from(`NATS/1.0\r\n${H.dedupe}: ${id}\r\n\r\n`, 'latin1')
 }
 
-/** An id as a header carries it: as it is, unless a line break or a margin would change it. */
+/** An id as a header carries it: as it is, unless a line break, a margin or half of a character (which has no UTF-8) would change it. */
 function headerId(id: string): string {
   // oxlint-disable-next-line no-control-regex -- exactly these characters cannot stand in a header
-  if (!/[\u0000-\u001F\u007F]|^\s|\s$/.test(id)) return id
+  if (!/[\u0000-\u001F\u007F\p{Surrogate}]|^\s|\s$/u.test(id)) return id
   throw new PayloadError(
     'INVALID_ID',
-    `expected id to have no control characters and no space at its ends, got: ${describe(id)}`,
+    `expected id to have no control characters, no halves of characters and no space at its ends, got: ${describe(id)}`,
   )
 }

@@ -122,6 +122,8 @@ describe('sending to a mailbox that does not take it', () => {
       [{ id: 'x'.repeat(10_240) }, 'PayloadError', 'INVALID_ID'],
       [{ id: '' }, 'PayloadError', 'INVALID_ID'],
       [{ id: 'a\r\nb' }, 'PayloadError', 'INVALID_ID'],
+      [{ id: 'a\uD83D' }, 'PayloadError', 'INVALID_ID'],
+      [{ id: 'a\uD83D', delay: '1h', replace: true }, 'PayloadError', 'INVALID_ID'],
       [{ lane: 'fast' }, 'ConfigError', 'INVALID_OPTION'],
       [{ dealy: '1s' }, 'ConfigError', 'INVALID_OPTION'],
       [{ delay: 'soon' }, 'ConfigError', 'INVALID_OPTION'],
