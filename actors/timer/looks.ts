@@ -32,10 +32,12 @@ import { plan, type Ended, type Plan } from '../../runtime/schedules/planner.ts'
 import { isBroken, type ScheduleRecord } from '../../runtime/schedules/record.ts'
 import { readStored, store } from '../../runtime/schedules/store.ts'
 import { parkTick, removeTick } from '../../runtime/schedules/ticks.ts'
-import type { LookScope } from './account.ts'
+import { systemClock } from '../../runtime/time/clock.ts'
+import { Refused, type LookScope } from './account.ts'
 import { endsOf } from './ends.ts'
 import { Links } from './links.ts'
 import { Notices, withNotice } from './notices.ts'
+import { Patience } from './patience.ts'
 import { carryOut } from './steps.ts'
 
 export interface LooksHost {
@@ -48,8 +50,6 @@ export interface LooksHost {
 
 /** Somebody else stored the record each time; that many got on meanwhile. */
 const MAX_ROUNDS = 50
-/** A mailbox that refuses is tried so often; about 25 minutes. */
-const MAX_TRIES = 30
 /** Notices that are taken together. */
 const MAX_NOTICES = 100
 
@@ -57,6 +57,7 @@ export class Looks {
   readonly links: Links
   readonly #spec: ActorSpec
   readonly #host: LooksHost
+  readonly #patience = new Patience()
   /** What is being looked at; and who comes meanwhile shares the next look. */
   readonly #now = new Map<string, Promise<void>>()
   readonly #next = new Map<string, Promise<void>>()
@@ -80,7 +81,7 @@ export class Looks {
 
   /**
    * Looks at a schedule. Resolves when everything that is due by now is accounted for and the next tick is parked. Throws what the broker
-   * throws, and `Refused` where the mailbox does not take a message; `tries` counts those.
+   * throws, and `Refused` where the mailbox does not take a message; `tries` counts deliveries of the tick (patience.ts).
    */
   look(schedule: string, tries = 1): Promise<void> {
     const current = this.#now.get(schedule)
@@ -104,9 +105,14 @@ export class Looks {
   }
 
   #begin(schedule: string, tries: number): Promise<void> {
-    const looking = this.#look(schedule, tries).finally(() => {
-      if (this.#now.get(schedule) === looking) this.#now.delete(schedule)
-    })
+    const looking = this.#look(schedule, tries)
+      .catch((error: unknown) => {
+        if (!(error instanceof Refused)) this.#patience.wasAway(systemClock.monotonic())
+        throw error
+      })
+      .finally(() => {
+        if (this.#now.get(schedule) === looking) this.#now.delete(schedule)
+      })
     this.#now.set(schedule, looking)
     return looking
   }
@@ -184,7 +190,7 @@ export class Looks {
       salt: this.#salt,
       writer: services.writer,
       wake: wantsEnds(record),
-      isHopeless: tries >= MAX_TRIES,
+      isHopeless: this.#patience.isWornOut(tries, systemClock.monotonic()),
       now: () => Math.floor(clock.now()),
       last: record.state.last,
     }

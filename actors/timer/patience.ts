@@ -17,7 +17,16 @@ export class Patience {
   /** Whether this refusal, at this delivery of a message, is its last. */
   isOver(error: Error, tries: number, now: number): boolean {
     if (isFinal(error)) return true
-    if (!isRefusal(error)) this.#awayAt = now
+    if (!isRefusal(error)) this.wasAway(now)
+    return this.isWornOut(tries, now)
+  }
+
+  wasAway(now: number): void {
+    this.#awayAt = now
+  }
+
+  /** Whether one more refusal is the last, where so many deliveries came to nothing. */
+  isWornOut(tries: number, now: number): boolean {
     return tries >= MAX_TRIES && now - this.#awayAt >= PATIENCE_MS
   }
 }

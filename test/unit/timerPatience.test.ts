@@ -29,6 +29,14 @@ describe('a message that its mailbox does not take', () => {
     expect(patience.isOver(error('full'), 125, 25 * MINUTE)).toBe(true)
   })
 
+  it('is not given up for the tries of a schedule’s tick while nothing could be read either', () => {
+    const patience = new Patience()
+    expect(patience.isWornOut(30, 0)).toBe(true)
+    patience.wasAway(0)
+    expect(patience.isWornOut(100, 24 * MINUTE)).toBe(false)
+    expect(patience.isWornOut(100, 25 * MINUTE)).toBe(true)
+  })
+
   it('is given up at once where it will never be taken', () => {
     expect(new Patience().isOver(error('refused'), 1, 0)).toBe(true)
   })
